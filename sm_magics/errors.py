@@ -1,0 +1,78 @@
+"""What goes wrong, said so that the reader knows what, where and what to do about it.
+
+Every error of this project derives from `SmError`. In a notebook it shows as its own few lines, without a traceback
+through our code; a bug of ours is no `SmError` and keeps its full traceback.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "CellError",
+    "ConnectError",
+    "DeployError",
+    "Detached",
+    "EngineError",
+    "InvokeError",
+    "PackagingError",
+    "ServiceError",
+    "SmError",
+]
+
+
+class _Short:
+    """Shows an exception as its own text; IPython and ipykernel call `_render_traceback_`."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
+
+
+class SmError(_Short, Exception):
+    """An error that the user can do something about.
+
+    Parameters
+    ----------
+    message
+        What is wrong and where, in a sentence.
+    hint
+        What to do about it; shown indented on a line of its own.
+    """
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}\n  {self.hint}"
+
+
+class CellError(SmError):
+    """The text of a cell or of a magic's line cannot be understood, or asks for what cannot be."""
+
+
+class PackagingError(SmError):
+    """A model cannot be turned into an artifact that its container would load."""
+
+
+class ConnectError(SmError):
+    """There is no usable connection: no credentials, no region, no role, no engine."""
+
+
+class EngineError(SmError):
+    """The embedded engine cannot start or keep its state."""
+
+
+class ServiceError(SmError):
+    """The service refused a call that was in order on our side."""
+
+
+class DeployError(SmError):
+    """An endpoint settled in a state that is not the one asked for, or did not settle in time."""
+
+
+class InvokeError(SmError):
+    """An endpoint answered an invocation with an error."""
+
+
+class Detached(_Short, KeyboardInterrupt):  # noqa: N818 - a KeyboardInterrupt, so that Run All stops
+    """The user interrupted the waiting; the service goes on with what it was asked."""
