@@ -74,5 +74,8 @@ class InvokeError(SmError):
     """An endpoint answered an invocation with an error."""
 
 
-class Detached(_Short, KeyboardInterrupt):  # noqa: N818 - a KeyboardInterrupt, so that Run All stops
-    """The user interrupted the waiting; the service goes on with what it was asked."""
+class Detached(_Short, KeyboardInterrupt):
+    """The user interrupted the waiting; the service goes on with what it was asked.
+
+    A KeyboardInterrupt, so that Run All stops.
+    """

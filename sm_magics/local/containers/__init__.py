@@ -1,0 +1,1 @@
+"""The containers that the embedded engine serves."""
