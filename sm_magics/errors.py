@@ -6,6 +6,11 @@ through our code; a bug of ours is no `SmError` and keeps its full traceback.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
 __all__ = [
     "CellError",
     "ConnectError",
@@ -63,7 +68,23 @@ class EngineError(SmError):
 
 
 class ServiceError(SmError):
-    """The service refused a call that was in order on our side."""
+    """The service refused a call that was in order on our side, or could not be reached.
+
+    Parameters
+    ----------
+    operation
+        The call, by the service's own name.
+    code, message
+        What the service said.
+    response
+        Its whole answer, as boto3 gives it.
+    """
+
+    def __init__(self, operation: str, code: str, message: str, response: Mapping[str, Any]) -> None:
+        super().__init__(f"{operation}: {message}" if message else operation)
+        self.operation = operation
+        self.code = code
+        self.response = response
 
 
 class DeployError(SmError):

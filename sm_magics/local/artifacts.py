@@ -1,0 +1,145 @@
+"""Model data: found by its URL, fetched when it lies elsewhere, and unpacked once for all instances that serve it.
+
+An `s3://` URL is looked up in the engine's own artifact store, a directory with a folder for each bucket. What is not
+there is fetched with the user's AWS credentials, by a process of its own, and kept as long as its ETag stays the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import shutil
+import sys
+import tarfile
+import tempfile
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["Artifacts", "Unpackable", "Unreadable"]
+
+
+class Unreadable(Exception):  # noqa: N818 - says what the data is
+    """There is no object at the URL, or it cannot be read."""
+
+
+class Unpackable(Exception):  # noqa: N818 - says what the data is
+    """The object is no archive that a container's host would unpack."""
+
+
+class Artifacts:
+    """Model data by URL.
+
+    Parameters
+    ----------
+    state
+        The engine's state directory; `artifacts`, `fetched` and `models` below it are used.
+    environment
+        The environment of the process that fetches from S3: the user's, with credentials.
+    """
+
+    def __init__(self, state: Path, environment: Mapping[str, str]) -> None:
+        self._own = state / "artifacts"
+        self._fetched = state / "fetched"
+        self._models = state / "models"
+        self._environment = environment
+        self._locks: dict[str, asyncio.Lock] = {}
+        for each in (self._own, self._fetched, self._models):
+            each.mkdir(parents=True, exist_ok=True)
+
+    async def check(self, url: str) -> None:
+        """Return when there is something readable at `url`.
+
+        Raises
+        ------
+        Unreadable
+            When there is not.
+        """
+        if self._near(url) is None:
+            await self._fetch(url, look_only=True)
+
+    async def unpack(self, url: str) -> Path:
+        """Return the directory that holds the model at `url`; it is shared and must not be changed.
+
+        Raises
+        ------
+        Unreadable, Unpackable
+            When there is no such object, or it is no archive.
+        """
+        archive = self._near(url) or await self._fetch(url, look_only=False)
+        digest = await asyncio.to_thread(_digest, archive)
+        target = self._models / digest
+        async with self._locks.setdefault(digest, asyncio.Lock()):
+            if not target.is_dir():
+                await asyncio.to_thread(_unpack, archive, target)
+        return target
+
+    def empty(self) -> Path:
+        """Return the directory of a model without data."""
+        directory = self._models / "empty"
+        directory.mkdir(exist_ok=True)
+        return directory
+
+    def _near(self, url: str) -> Path | None:
+        """Return the file that `url` names on this machine, None when it has to be fetched."""
+        parts = urlsplit(url)
+        if parts.scheme == "file":
+            path = Path(unquote(parts.path))
+            if not path.is_file():
+                raise Unreadable(f"there is no file {path}")
+            return path
+        if parts.scheme != "s3" or not parts.netloc:
+            raise Unreadable("only s3:// and file:// URLs can be read here")
+        key = PurePosixPath(url.removeprefix(f"s3://{parts.netloc}/"))
+        if ".." in key.parts or key.is_absolute():
+            raise Unreadable("the key of the object leads out of its bucket")
+        path = self._own / parts.netloc / key
+        return path if path.is_file() else None
+
+    async def _fetch(self, url: str, *, look_only: bool) -> Path:
+        target = self._fetched / hashlib.sha256(url.encode()).hexdigest()
+        async with self._locks.setdefault(url, asyncio.Lock()):
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "sm_magics.local.fetch",
+                url,
+                "-" if look_only else str(target),
+                env=dict(self._environment),
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            _, told = await process.communicate()
+        if process.returncode:
+            raise Unreadable(told.decode(errors="replace").strip().rpartition("\n")[2] or "it cannot be fetched")
+        return target
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _unpack(archive: Path, target: Path) -> None:
+    scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=".unpacking-"))
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            for member in tar:
+                if not (member.isfile() or member.isdir()):
+                    raise Unpackable(f"'{member.name}' is a link or a device")
+                tar.extract(member, scratch, filter="data")
+        scratch.chmod(0o755)
+        scratch.rename(target)
+    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+        shutil.rmtree(scratch, ignore_errors=True)
+        if isinstance(error, OSError) and error.errno in {28, 122}:  # no space, no quota
+            raise Unpackable(f"there is no room to unpack it: {os.strerror(error.errno)}") from None
+        raise Unpackable(str(error) or type(error).__name__) from None
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        raise

@@ -1,0 +1,215 @@
+"""The control plane of SageMaker: the operations on endpoints."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from sm_magics.local import lifecycle
+from sm_magics.local.api import not_offered, tags_of
+from sm_magics.local.lifecycle import Change, Endpoint, Refused, Variant
+from sm_magics.local.listing import page
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sm_magics.local.api import Account, Resources
+    from sm_magics.local.awsjson import Operations
+    from sm_magics.local.store import EndpointConfig, Store
+
+__all__ = ["Endpoints"]
+
+STARTUP_SECONDS = 240  # the service's default for a container to pass its health check
+
+
+class Endpoints:
+    """The operations on endpoints: each decides, keeps the decision, and has `follow` make it true.
+
+    Parameters
+    ----------
+    store
+        Where resources are kept.
+    resources
+        The models and endpoint configs that endpoints are made of.
+    account
+        Whose resources these are.
+    follow
+        Told the name of an endpoint whose state has changed.
+    now
+        Returns the time in seconds since the epoch.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        resources: Resources,
+        account: Account,
+        *,
+        follow: Callable[[str], None],
+        now: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._resources = resources
+        self._account = account
+        self._follow = follow
+        self._now = now
+
+    def operations(self) -> Operations:
+        """Return the operations by name."""
+        return {
+            "CreateEndpoint": self.create,
+            "DescribeEndpoint": self.describe,
+            "ListEndpoints": self.list,
+            "UpdateEndpoint": self.update,
+            "UpdateEndpointWeightsAndCapacities": self.update_weights_and_capacities,
+            "DeleteEndpoint": self.delete,
+        }
+
+    async def create(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request["EndpointName"]
+        arn = self._account.arn("endpoint", name)
+        tags = tags_of(request)
+        async with self._store.lock:
+            if self._store.endpoint(name):
+                raise Refused(f'Cannot create already existing endpoint "{arn}".')
+            config = self._resources.config(request["EndpointConfigName"])
+            endpoint = lifecycle.create(
+                name,
+                arn,
+                config_name=config.name,
+                variants=self._variants(config),
+                tags=tags,
+                now=self._now(),
+            )
+            # Kept and told, not carried out: a new endpoint has no old fleet to move traffic from.
+            await self._keep(replace(endpoint, deployment_config=request.get("DeploymentConfig")))
+        return {"EndpointArn": arn}
+
+    async def update(self, request: dict[str, Any]) -> dict[str, Any]:
+        _check_deployment(request)
+        async with self._store.lock:
+            endpoint = self._find(request["EndpointName"])
+            config = self._resources.config(request["EndpointConfigName"])
+            variants = self._variants(config)
+            if request.get("RetainAllVariantProperties"):
+                excluded = request.get("ExcludeRetainedVariantProperties") or ()
+                variants = lifecycle.retained(
+                    endpoint, variants, frozenset(each["VariantPropertyType"] for each in excluded)
+                )
+            updated = lifecycle.update(endpoint, config.name, variants, self._now())
+            self._resources.config(endpoint.config_name)  # the service refuses once the config in use was deleted
+            await self._keep(replace(updated, deployment_config=request.get("DeploymentConfig")))
+        return {"EndpointArn": endpoint.arn}
+
+    async def update_weights_and_capacities(self, request: dict[str, Any]) -> dict[str, Any]:
+        wanted = request["DesiredWeightsAndCapacities"]
+        names = [each["VariantName"] for each in wanted]
+        for each in wanted:
+            if names.count(each["VariantName"]) > 1:
+                raise Refused(f'The variant name "{each["VariantName"]}" was non-unique within the request.')
+            if each.get("ServerlessUpdateConfig"):
+                raise not_offered("ServerlessUpdateConfig")
+            if each.get("DesiredInstanceCount") == 0:
+                # Only inference components scale to zero; the service's text is not known.
+                raise Refused(f"Production variant {each['VariantName']} must keep at least 1 instance.")
+        changes = {  # a weight or count that is missing or null means "unchanged"
+            each["VariantName"]: Change(each.get("DesiredWeight"), each.get("DesiredInstanceCount")) for each in wanted
+        }
+        async with self._store.lock:
+            endpoint = self._find(request["EndpointName"])
+            await self._keep(lifecycle.rescale(endpoint, changes, self._now()))
+        return {"EndpointArn": endpoint.arn}
+
+    async def delete(self, request: dict[str, Any]) -> None:
+        async with self._store.lock:
+            await self._keep(lifecycle.delete(self._find(request["EndpointName"]), self._now()))
+
+    async def describe(self, request: dict[str, Any]) -> dict[str, Any]:
+        endpoint = self._find(request["EndpointName"])
+        pending = endpoint.pending
+        return {
+            "EndpointName": endpoint.name,
+            "EndpointArn": endpoint.arn,
+            "EndpointConfigName": endpoint.config_name,
+            "ProductionVariants": [_summary(each) for each in endpoint.variants] or None,
+            "EndpointStatus": endpoint.status,
+            "FailureReason": endpoint.failure_reason,
+            "CreationTime": endpoint.created,
+            "LastModifiedTime": endpoint.modified,
+            "LastDeploymentConfig": endpoint.deployment_config,
+            "PendingDeploymentSummary": pending
+            and {
+                "EndpointConfigName": pending.config_name,
+                "ProductionVariants": [
+                    {**_summary(each), "InstanceType": each.instance_type} for each in pending.variants
+                ],
+                "StartTime": pending.started,
+            },
+        }
+
+    async def list(self, request: dict[str, Any]) -> dict[str, Any]:
+        found, token = page(self._store.all("endpoint"), request)
+        rows = [
+            {
+                "EndpointName": each.name,
+                "EndpointArn": each.arn,
+                "CreationTime": each.created,
+                "LastModifiedTime": each.modified,
+                "EndpointStatus": each.status,
+            }
+            for each in found
+            if isinstance(each, Endpoint)
+        ]
+        return {"Endpoints": rows, "NextToken": token}
+
+    async def _keep(self, endpoint: Endpoint) -> None:
+        await self._store.put(endpoint)
+        self._follow(endpoint.name)
+
+    def _find(self, name: str) -> Endpoint:
+        endpoint = self._store.endpoint(name)
+        if endpoint is None:
+            raise Refused(f'Could not find endpoint "{self._account.arn("endpoint", name)}".')
+        return endpoint
+
+    def _variants(self, config: EndpointConfig) -> tuple[Variant, ...]:
+        return tuple(self._variant(each) for each in config.request["ProductionVariants"])
+
+    def _variant(self, variant: Mapping[str, Any]) -> Variant:
+        model = self._resources.model(variant["ModelName"])
+        container = model.request.get("PrimaryContainer") or model.request["Containers"][0]
+        return Variant(
+            name=variant["VariantName"],
+            model=model.name,
+            image=container["Image"],
+            instance_type=variant["InstanceType"],
+            model_data_url=container.get("ModelDataUrl"),
+            environment=container.get("Environment") or {},
+            startup_seconds=variant.get("ContainerStartupHealthCheckTimeoutInSeconds", STARTUP_SECONDS),
+            desired_weight=variant["InitialVariantWeight"],
+            desired_count=variant["InitialInstanceCount"],
+        )
+
+
+def _check_deployment(request: Mapping[str, Any]) -> None:
+    config = request.get("DeploymentConfig") or {}
+    routing = config.get("BlueGreenUpdatePolicy", {}).get("TrafficRoutingConfiguration", {})
+    if config.get("RollingUpdatePolicy") or routing.get("Type", "ALL_AT_ONCE") != "ALL_AT_ONCE":
+        raise not_offered("canary, linear and rolling deployments yet, only ALL_AT_ONCE")
+    if config.get("AutoRollbackConfiguration") or routing.get("WaitIntervalInSeconds"):
+        raise not_offered("alarms and baking during a deployment yet")
+    if request.get("RetainDeploymentConfig"):
+        raise not_offered("RetainDeploymentConfig yet")
+
+
+def _summary(variant: Variant) -> dict[str, Any]:
+    status = {"Status": variant.status, "StatusMessage": variant.status_message, "StartTime": variant.status_since}
+    return {
+        "VariantName": variant.name,
+        "DeployedImages": [{"SpecifiedImage": variant.image}],
+        "CurrentWeight": variant.current_weight,
+        "DesiredWeight": variant.desired_weight,
+        "CurrentInstanceCount": variant.current_count,
+        "DesiredInstanceCount": variant.desired_count,
+        "VariantStatus": [status] if variant.status else None,
+    }

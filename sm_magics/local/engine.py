@@ -1,0 +1,178 @@
+"""The engine: puts the parts together, listens on 127.0.0.1, and stops when asked or when idle and empty."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import secrets
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sm_magics import service_model
+from sm_magics.local.api import Account, Resources
+from sm_magics.local.artifacts import Artifacts
+from sm_magics.local.awsjson import JsonService
+from sm_magics.local.deployment import Deployments
+from sm_magics.local.endpoints import Endpoints
+from sm_magics.local.fleet import Host
+from sm_magics.local.http import Connection, Exchange, message
+from sm_magics.local.logs import Logs
+from sm_magics.local.processes import Processes
+from sm_magics.local.runtime_api import Runtime, request_id
+from sm_magics.local.signature import Unsigned, Verifier
+from sm_magics.local.store import Store
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from sm_magics.local.awsjson import Operations
+
+__all__ = ["Engine", "Settings"]
+
+_LOG = logging.getLogger(__name__)
+SWEEP_SECONDS = 1.0
+_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_JSON = "application/x-amz-json-1.1"
+STOP_SECONDS = 70.0  # a model may take 60 s to answer
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How an engine is run. `idle_seconds` of 0 never stops; a port of 0 takes a free one."""
+
+    state: Path
+    port: int = 0
+    region: str = "us-east-1"
+    account: str = "123456789012"
+    idle_seconds: float = 0.0
+    seed: int = 0
+
+
+class Engine:
+    """One engine, from its parts to its listening socket.
+
+    Parameters
+    ----------
+    settings
+        How it is run.
+    key
+        The access key id and secret that clients sign with.
+    now
+        Returns the time in seconds since the epoch.
+    """
+
+    def __init__(self, settings: Settings, key: tuple[str, str], now: Callable[[], float] = time.time) -> None:
+        account = Account(settings.region, settings.account)
+        self._settings = settings
+        self._store = Store(settings.state / "state.sqlite")
+        self._processes = Processes()
+        logs = Logs(settings.state / "logs", lambda name: _group_arn(account, name), now)
+        artifacts = Artifacts(settings.state, dict(os.environ))
+        host = Host(self._processes, artifacts, logs, lambda: f"i-{secrets.token_hex(8)}")
+        self._runtime = Runtime(account, self._status)
+        self._deployments = Deployments(self._store, host, self._runtime.routes, seed=settings.seed, now=now)
+        resources = Resources(self._store, artifacts, account, now)
+        endpoints = Endpoints(self._store, resources, account, follow=self._deployments.follow, now=now)
+        self._services = {
+            "sagemaker": _service("sagemaker", {**resources.operations(), **endpoints.operations()}),
+            "logs": _service("logs", logs.operations()),
+        }
+        self._verifier = Verifier(*key, settings.region, now)
+        self._connections: set[Connection] = set()
+        self._calls: set[asyncio.Task[None]] = set()
+        self._hosts: frozenset[bytes] = frozenset()
+        self._last_request = 0.0
+        self.stopping = asyncio.Event()
+
+    async def serve(self, listener: socket.socket, ready: Callable[[], None]) -> None:
+        """Listen until `stopping` is set, then answer what is under way and end; `ready` is called once it listens."""
+        loop = asyncio.get_running_loop()
+        port = listener.getsockname()[1]
+        self._hosts = frozenset(f"{each}{tail}".encode() for each in _LOOPBACK for tail in ("", f":{port}"))
+        self._processes.start()
+        self._deployments.resume()
+        server = await loop.create_server(lambda: Connection(self.handle, self._connections), sock=listener)
+        self._last_request = loop.time()
+        ready()
+        while not self.stopping.is_set():
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SWEEP_SECONDS):
+                    await self.stopping.wait()
+            self._sweep(loop.time())
+        server.close()
+        await self._answer_what_is_under_way()
+        await self._deployments.stop()
+        self._processes.stop()
+        self._store.close()
+
+    def handle(self, exchange: Exchange) -> None:
+        """Take one request from a client."""
+        if exchange.headers.get(b"host") not in self._hosts or b"origin" in exchange.headers:
+            # No web page may reach the engine, neither across origins nor by a name that resolves to this machine.
+            exchange.answer(_refusal("AccessDeniedException", "This server answers local clients of AWS only."))
+            return
+        target = exchange.headers.get(b"x-amz-target")
+        try:
+            if target is None:
+                self._verifier.verify(exchange, "sagemaker")
+                self._last_request = asyncio.get_running_loop().time()
+                self._runtime.handle(exchange)
+                return
+            prefix, _, operation = target.decode("latin-1").rpartition(".")
+            name = next((name for name, each in self._services.items() if each.target_prefix == prefix), "sagemaker")
+            self._verifier.verify(exchange, name)
+        except Unsigned as error:
+            exchange.answer(_refusal(error.code, error.message))
+            return
+        self._last_request = asyncio.get_running_loop().time()
+        call = asyncio.get_running_loop().create_task(self._call(self._services[name], operation, exchange))
+        self._calls.add(call)
+        call.add_done_callback(self._calls.discard)
+
+    async def _call(self, service: JsonService, operation: str, exchange: Exchange) -> None:
+        status, body = await service.call(operation, exchange.body)
+        headers = {"x-amzn-RequestId": request_id().decode(), "Content-Type": _JSON}
+        exchange.answer(message(status, headers, body))
+
+    def _status(self, name: str) -> str | None:
+        endpoint = self._store.endpoint(name)
+        return None if endpoint is None or endpoint.name != name else endpoint.status
+
+    def _sweep(self, now: float) -> None:
+        self._runtime.expire(now)
+        for connection in list(self._connections):
+            connection.expire(now)
+        idle = self._settings.idle_seconds
+        if idle and not self._store.all("endpoint") and now - self._last_request > idle:
+            _LOG.info("idle and empty: stopping")
+            self.stopping.set()
+
+    async def _answer_what_is_under_way(self) -> None:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + STOP_SECONDS
+        while self._connections and loop.time() < deadline:
+            for connection in list(self._connections):
+                if connection.idle:
+                    connection.close()
+            self._runtime.expire(loop.time())
+            await asyncio.sleep(0.01)
+
+
+def _service(name: str, operations: Operations) -> JsonService:
+    return JsonService(service_model.load(name, tuple(operations)), operations)
+
+
+def _group_arn(account: Account, group: str) -> str:
+    return f"arn:aws:logs:{account.region}:{account.account}:log-group:{group}"
+
+
+def _refusal(code: str, text: str) -> bytes:
+    body = json.dumps({"__type": code, "message": text}).encode()
+    headers = {"x-amzn-RequestId": request_id().decode(), "x-amzn-ErrorType": code, "Content-Type": _JSON}
+    return message(403, headers, body)

@@ -1,0 +1,266 @@
+"""The instances of one endpoint config on one endpoint: started together, kept alive, scaled, drained and stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from typing import TYPE_CHECKING, Protocol
+
+from sm_magics.local.artifacts import Unpackable, Unreadable
+from sm_magics.local.instance import Instance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+    from pathlib import Path
+
+    from sm_magics.local.artifacts import Artifacts
+    from sm_magics.local.lifecycle import Variant
+    from sm_magics.local.logs import Logs, LogStream
+
+__all__ = ["Fleet", "Host", "Launcher", "StartFailed"]
+
+_LOG = logging.getLogger(__name__)
+FIRST_PAUSE = 0.05  # seconds before a dead instance is started again; doubled each time, while it keeps dying
+LONGEST_PAUSE = 10.0
+STABLE_SECONDS = 30.0  # after which an instance's death counts as its first
+HEALTHY = 200  # the contract's answer to /ping
+DRAIN_SECONDS = 70.0  # a model may take 60 s to answer
+
+
+class StartFailed(Exception):  # noqa: N818 - named for what happened
+    """A variant cannot be started; the text is the service's FailureReason."""
+
+
+class Launcher(Protocol):
+    """Starts and stops the processes of instances."""
+
+    async def launch(
+        self, *, image: str, directory: Path, environment: Mapping[str, str], connection: socket.socket, log: int
+    ) -> int:
+        """Start a process that serves on `connection` and prints to `log`; return its pid."""
+
+    def kill(self, pid: int) -> None:
+        """End a process at once."""
+
+
+class Host:
+    """What fleets need of the machine to run instances: one for the whole engine."""
+
+    def __init__(self, launcher: Launcher, artifacts: Artifacts, logs: Logs, new_id: Callable[[], str]) -> None:
+        self.launcher = launcher
+        self.artifacts = artifacts
+        self.logs = logs
+        self.new_id = new_id
+
+
+class Fleet:
+    """The running instances of an endpoint, by variant.
+
+    Parameters
+    ----------
+    endpoint
+        The endpoint's name.
+    variants
+        What to run and how many instances of it.
+    host
+        What instances are run on.
+    recovered
+        Called with a variant's name when an instance of it is ready again after a death.
+    """
+
+    def __init__(
+        self, endpoint: str, variants: Sequence[Variant], host: Host, recovered: Callable[[str], None]
+    ) -> None:
+        self._endpoint = endpoint
+        self._variants = {each.name: each for each in variants}
+        self._host = host
+        self._recovered = recovered
+        self._wanted = {each.name: each.desired_count for each in variants}
+        self._deaths: dict[str, tuple[float, float]] = {}  # by variant: when the last was, and the pause after it
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._stopping = False
+        self.instances: dict[str, list[Instance]] = {each.name: [] for each in variants}
+
+    async def start(self, progress: Callable[[Mapping[str, int]], None]) -> None:
+        """Start every instance and return when all answer their health check.
+
+        `progress` is told how many instances of each variant are ready, whenever one more is.
+
+        Raises
+        ------
+        StartFailed
+            When one cannot start; the others are stopped.
+        """
+        try:
+            every = [each for each in self._variants.values() for _ in range(each.desired_count)]
+            await _all(self._add(each, progress) for each in every)
+        except StartFailed:
+            await self.stop()
+            raise
+
+    async def scale(self, counts: Mapping[str, int]) -> None:
+        """Start or drain instances until each variant has as many as `counts` says.
+
+        Raises
+        ------
+        StartFailed
+            When a new one cannot start.
+        """
+        self._wanted.update(counts)
+        surplus = [each for name, count in counts.items() for each in self.instances[name][count:]]
+        for instance in surplus:
+            self.instances[instance.variant].remove(instance)
+        await _all(
+            [
+                *(self._retire(each) for each in surplus),
+                *(
+                    self._add(self._variants[name], lambda _: None)
+                    for name, count in counts.items()
+                    for _ in range(count - len(self.instances[name]))
+                ),
+            ]
+        )
+
+    async def stop(self) -> None:
+        """Answer what is under way, then end every instance."""
+        self._stopping = True
+        for task in self._tasks:
+            task.cancel()
+        instances = [each for group in self.instances.values() for each in group]
+        await asyncio.gather(*(self._retire(each) for each in instances))
+        for group in self.instances.values():
+            group.clear()
+
+    async def _add(self, variant: Variant, progress: Callable[[Mapping[str, int]], None]) -> None:
+        instance = await self._started(variant)
+        self.instances[variant.name].append(instance)
+        progress({name: len(group) for name, group in self.instances.items()})
+
+    async def _started(self, variant: Variant) -> Instance:
+        name = self._host.new_id()
+        log = self._host.logs.stream(self._endpoint, variant.name, name)
+        directory = await self._model_directory(variant, log)
+        ours, theirs = socket.socketpair()
+        instance = Instance(name, variant.name, self._ended)
+        try:
+            with theirs:
+                await asyncio.get_running_loop().create_unix_connection(lambda: instance, sock=ours)
+                instance.pid = await self._host.launcher.launch(
+                    image=variant.image,
+                    directory=directory,
+                    environment=_environment(variant, directory),
+                    connection=theirs,
+                    log=log.open_pipe(),
+                )
+            async with asyncio.timeout(variant.startup_seconds):
+                health = await instance.ping()
+        except OSError as error:  # TimeoutError is one too
+            health = None
+            if not isinstance(error, TimeoutError):
+                log.write(f"ERROR the container's process cannot be started: {error}")
+            else:
+                log.write(f"ERROR the container did not answer its health check in {variant.startup_seconds:g} s")
+        except BaseException:
+            self._abort(instance)
+            raise
+        if health is None or health.status != HEALTHY:
+            self._abort(instance)
+            raise StartFailed(
+                f"The primary container for production variant {variant.name} did not pass the ping health check. "
+                "Please check CloudWatch logs for this endpoint."
+            )
+        instance.ready = True
+        return instance
+
+    def _abort(self, instance: Instance) -> None:
+        instance.close()
+        if instance.pid is not None:
+            self._host.launcher.kill(instance.pid)
+
+    async def _model_directory(self, variant: Variant, log: LogStream) -> Path:
+        url = variant.model_data_url
+        try:
+            if url is None:
+                return self._host.artifacts.empty()
+            return await self._host.artifacts.unpack(url)
+        except Unreadable as error:
+            log.write(f"ERROR the model data at {url} cannot be read: {error}")
+            raise StartFailed(
+                f'Failed to download model data for container "container_1" from URL: "{url}". Please ensure that '
+                "there is an object located at the URL and that the role passed to CreateModel has permissions to "
+                "download the object."
+            ) from None
+        except Unpackable as error:
+            log.write(f"ERROR the model data at {url} cannot be unpacked: {error}")
+            raise StartFailed(
+                f'Failed to extract model data archive for container "container_1" from URL "{url}". Please ensure '
+                "that the object located at the URL is a valid tar.gz archive."
+            ) from None
+
+    async def _retire(self, instance: Instance) -> None:
+        """Take no more requests, answer those under way, and end."""
+        instance.ready = False
+        try:
+            async with asyncio.timeout(DRAIN_SECONDS):
+                await instance.drained()
+        except TimeoutError:
+            _LOG.warning("%s of %s did not answer in time and is stopped", instance.name, self._endpoint)
+            self._abort(instance)
+        instance.close()
+
+    def _ended(self, instance: Instance) -> None:
+        """Start an instance anew that died by itself."""
+        group = self.instances[instance.variant]
+        if self._stopping or instance not in group:
+            return  # it was retired, or it died while it started, which who waits for its health check learns
+        group.remove(instance)
+        log = self._host.logs.stream(self._endpoint, instance.variant, instance.name)
+        log.write("ERROR the container ended by itself; a new instance is started")
+        task = asyncio.get_running_loop().create_task(self._replace(self._variants[instance.variant]))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _replace(self, variant: Variant) -> None:
+        while not self._stopping:
+            await asyncio.sleep(self._pause(variant.name))
+            try:
+                instance = await self._started(variant)
+            except StartFailed as failure:
+                _LOG.warning("%s: %s", self._endpoint, failure)
+                continue
+            if len(self.instances[variant.name]) >= self._wanted[variant.name]:
+                await self._retire(instance)  # scaled in meanwhile
+            else:
+                self.instances[variant.name].append(instance)
+                self._recovered(variant.name)
+            return
+
+    def _pause(self, variant: str) -> float:
+        """Return the seconds to wait after a death of this variant: longer each time, while they follow each other."""
+        now = asyncio.get_running_loop().time()
+        last, pause = self._deaths.get(variant, (-STABLE_SECONDS, 0.0))
+        pause = FIRST_PAUSE if now - last > STABLE_SECONDS else min(2 * pause, LONGEST_PAUSE)
+        self._deaths[variant] = now, pause
+        return pause
+
+
+async def _all(starts: Iterable[Coroutine[None, None, None]]) -> None:
+    """Await all; when one fails, cancel the others and raise its error."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for each in starts:
+                group.create_task(each)
+    except ExceptionGroup as failures:
+        raise failures.exceptions[0] from None
+
+
+def _environment(variant: Variant, directory: Path) -> Mapping[str, str]:
+    """Return the environment that the container contract names, and nothing of the user's."""
+    return {
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "LANG": "C.UTF-8",
+        "SM_MODEL_DIR": str(directory),
+        "SAGEMAKER_BIND_TO_PORT": "8080",
+        **variant.environment,
+    }

@@ -1,0 +1,149 @@
+"""One instance as the router sees it: a connection that speaks the containers' HTTP contract, pipelined.
+
+Whoever sends a request gets exactly one of two calls: `answered` with the container's answer, or `lost` when the
+connection ends first.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+
+import httptools
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Answer", "Instance", "Waiter"]
+
+PING = b"GET /ping HTTP/1.1\r\n\r\n"
+
+
+class Answer(NamedTuple):
+    """What a container answered."""
+
+    status: int
+    content_type: bytes
+    custom_attributes: bytes | None
+    body: bytes
+
+
+class Waiter(Protocol):
+    """Who waits for an answer."""
+
+    def answered(self, answer: Answer) -> None:
+        """Take the container's answer."""
+
+    def lost(self) -> None:
+        """Learn that the instance ended before it answered."""
+
+
+class Instance(asyncio.Protocol):
+    """The connection to one instance.
+
+    `outstanding` counts the requests it has not answered, by which the router chooses; `ready` says whether it passed
+    its health check and may be chosen.
+    """
+
+    def __init__(self, name: str, variant: str, ended: Callable[[Instance], None]) -> None:
+        self.name = name
+        self.variant = variant
+        self.ready = False
+        self.outstanding = 0
+        self.pid: int | None = None
+        self._ended = ended
+        self._transport: asyncio.Transport | None = None
+        self._waiting: deque[Waiter] = deque()
+        self._idle: asyncio.Event = asyncio.Event()
+        self._idle.set()
+        self._parser = httptools.HttpResponseParser(self)
+        self._content_type = b""
+        self._custom_attributes: bytes | None = None
+        self._body: list[bytes] = []
+
+    def send(self, request: bytes, waiter: Waiter) -> None:
+        """Send a whole HTTP request; `waiter` gets the answer."""
+        if self._transport is None:
+            waiter.lost()
+            return
+        self.outstanding += 1
+        self._waiting.append(waiter)
+        self._transport.write(request)
+
+    async def ping(self) -> Answer | None:
+        """Ask for the instance's health; None when it ended instead of answering."""
+        waiter = _Ping()
+        self.send(PING, waiter)
+        return await waiter.future
+
+    async def drained(self) -> None:
+        """Return when every request has been answered."""
+        while self.outstanding:
+            self._idle.clear()
+            await self._idle.wait()
+
+    def close(self) -> None:
+        """End the connection, and with it the worker."""
+        if self._transport:
+            self._transport.close()
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            self.close()  # it no longer speaks HTTP: connection_lost tells those who wait
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
+        self._transport = None
+        self.ready = False
+        waiting, self._waiting = self._waiting, deque()
+        self.outstanding = 0
+        self._idle.set()
+        self._ended(self)
+        for waiter in waiting:
+            waiter.lost()
+
+    # What httptools calls.
+
+    def on_message_begin(self) -> None:
+        self._content_type = b""
+        self._custom_attributes = None
+        self._body = []
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name == b"content-type":
+            self._content_type = value
+        elif name == b"x-amzn-sagemaker-custom-attributes":
+            self._custom_attributes = value
+
+    def on_body(self, body: bytes) -> None:
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
+        answer = Answer(self._parser.get_status_code(), self._content_type, self._custom_attributes, body)
+        self.outstanding -= 1
+        waiter = self._waiting.popleft()
+        if not self.outstanding:
+            self._idle.set()
+        waiter.answered(answer)
+
+
+class _Ping:
+    def __init__(self) -> None:
+        self.future: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
+
+    def answered(self, answer: Answer) -> None:
+        if not self.future.done():
+            self.future.set_result(answer)
+
+    def lost(self) -> None:
+        if not self.future.done():
+            self.future.set_result(None)

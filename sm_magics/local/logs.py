@@ -1,0 +1,227 @@
+"""What the instances print: kept in one file per log stream, and offered through the calls of CloudWatch Logs.
+
+A group is `/aws/sagemaker/Endpoints/<endpoint>`, a stream `<variant>/<instance id>`, as on AWS. Each line of a
+file is the time in milliseconds, a tab, and what was printed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sm_magics.local.lifecycle import Refused
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from sm_magics.local.awsjson import Operations
+
+__all__ = ["GROUP_PREFIX", "LogStream", "Logs"]
+
+GROUP_PREFIX = "/aws/sagemaker/Endpoints/"
+MAX_FILE = 8 * 1024 * 1024  # bytes of one stream; the older half goes when it is full
+MAX_LINE = 256 * 1024  # CloudWatch's limit of one event
+_PAGE = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line that was printed, when (milliseconds since the epoch), and where."""
+
+    stream: str
+    time: int
+    text: str
+
+
+class LogStream:
+    """One instance's log: a pipe to print into and the file behind it."""
+
+    def __init__(self, path: Path, now: Callable[[], float]) -> None:
+        self._path = path
+        self._now = now
+        self._rest = b""
+        self._read_end: int | None = None
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+    def open_pipe(self) -> int:
+        """Return the descriptor of a new pipe whose lines end up in the log; the caller closes it."""
+        read_end, write_end = os.pipe()
+        os.set_blocking(read_end, False)
+        asyncio.get_running_loop().add_reader(read_end, self._drain, read_end)
+        return write_end
+
+    def write(self, text: str) -> None:
+        """Add lines of the engine's own."""
+        stamp = b"%d\t" % (self._now() * 1000)
+        lines = b"".join(stamp + line[:MAX_LINE] + b"\n" for line in text.encode().splitlines())
+        with self._path.open("ab") as file:
+            file.write(lines)
+        if self._path.stat().st_size > MAX_FILE:
+            self._halve()
+
+    def _drain(self, read_end: int) -> None:
+        try:
+            data = os.read(read_end, 64 * 1024)
+        except BlockingIOError:
+            return
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if not data or len(self._rest) > MAX_LINE:
+            lines, self._rest = [*lines, self._rest], b""
+        if text := b"\n".join(lines).decode(errors="replace").strip("\n"):
+            self.write(text)
+        if not data:
+            asyncio.get_running_loop().remove_reader(read_end)
+            os.close(read_end)
+
+    def _halve(self) -> None:
+        kept = self._path.read_bytes()[MAX_FILE // 2 :]
+        self._path.write_bytes(kept.partition(b"\n")[2])
+
+
+class Logs:
+    """The logs of every endpoint, below one directory.
+
+    Parameters
+    ----------
+    directory
+        Holds a folder per endpoint, in it a folder per variant, in it a file per instance.
+    arn
+        Returns the ARN of a log group by its name.
+    now
+        Returns the time in seconds since the epoch.
+    """
+
+    def __init__(self, directory: Path, arn: Callable[[str], str], now: Callable[[], float]) -> None:
+        self._directory = directory
+        self._arn = arn
+        self._now = now
+
+    def stream(self, endpoint: str, variant: str, instance: str) -> LogStream:
+        """Return the log of an instance; made when it is new."""
+        return LogStream(self._directory / endpoint / variant / instance, self._now)
+
+    def forget(self, endpoint: str) -> None:
+        """Remove the logs of an endpoint. The service keeps them; a laptop's disk is smaller."""
+        shutil.rmtree(self._directory / endpoint, ignore_errors=True)
+
+    def operations(self) -> Operations:
+        """Return the operations by name."""
+        return {
+            "DescribeLogGroups": self.describe_groups,
+            "DescribeLogStreams": self.describe_streams,
+            "FilterLogEvents": self.filter_events,
+            "GetLogEvents": self.get_events,
+        }
+
+    async def describe_groups(self, request: dict[str, Any]) -> dict[str, Any]:
+        prefix = request.get("logGroupNamePrefix", "")
+        names = sorted(GROUP_PREFIX + path.name for path in self._folders())
+        return {"logGroups": [{"logGroupName": n, "arn": self._arn(n)} for n in names if n.startswith(prefix)]}
+
+    async def describe_streams(self, request: dict[str, Any]) -> dict[str, Any]:
+        prefix = request.get("logStreamNamePrefix", "")
+        group = request.get("logGroupName", "")
+        rows: list[dict[str, Any]] = [
+            {
+                "logStreamName": name,
+                "arn": f"{self._arn(group)}:log-stream:{name}",
+                "creationTime": int(path.stat().st_ctime * 1000),
+                "lastEventTimestamp": int(path.stat().st_mtime * 1000),
+            }
+            for name, path in self._streams(group)
+            if name.startswith(prefix)
+        ]
+        if request.get("orderBy") == "LastEventTime":
+            rows.sort(key=lambda row: row["lastEventTimestamp"])
+        if request.get("descending"):
+            rows.reverse()
+        return {"logStreams": rows[: request.get("limit", 50)]}
+
+    async def filter_events(self, request: dict[str, Any]) -> dict[str, Any]:
+        wanted = request.get("logStreamNames")
+        prefix = request.get("logStreamNamePrefix", "")
+        pattern = request.get("filterPattern", "").strip('"')
+        found = [
+            event
+            for name, path in self._streams(request.get("logGroupName", ""))
+            if name.startswith(prefix) and (wanted is None or name in wanted)
+            for event in _events(name, path)
+            if request.get("startTime", 0) <= event.time <= request.get("endTime", event.time)
+            and all(word in event.text for word in pattern.split())
+        ]
+        found.sort(key=lambda event: event.time)
+        start = _offset(request.get("nextToken"))
+        end = start + request.get("limit", _PAGE)
+        return {
+            "events": [
+                {
+                    "logStreamName": event.stream,
+                    "timestamp": event.time,
+                    "message": event.text,
+                    "ingestionTime": event.time,
+                    "eventId": f"{number:056d}",
+                }
+                for number, event in enumerate(found[start:end], start)
+            ],
+            "searchedLogStreams": [],
+            "nextToken": str(end) if end < len(found) else None,
+        }
+
+    async def get_events(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request["logStreamName"]
+        streams = dict(self._streams(request.get("logGroupName", "")))
+        if name not in streams:
+            raise _missing("stream")
+        events = [
+            event
+            for event in _events(name, streams[name])
+            if request.get("startTime", 0) <= event.time < request.get("endTime", event.time + 1)
+        ]
+        size = request.get("limit", _PAGE)
+        token = request.get("nextToken")
+        if token:
+            start = _offset(token[2:])
+            if token.startswith("b/"):
+                start = max(0, start - size)
+        else:
+            start = 0 if request.get("startFromHead") else max(0, len(events) - size)
+        end = min(len(events), start + size)
+        return {
+            "events": [{"timestamp": e.time, "message": e.text, "ingestionTime": e.time} for e in events[start:end]],
+            "nextForwardToken": f"f/{end}",
+            "nextBackwardToken": f"b/{start}",
+        }
+
+    def _folders(self) -> list[Path]:
+        return [path for path in self._directory.iterdir() if path.is_dir()] if self._directory.is_dir() else []
+
+    def _streams(self, group: str) -> list[tuple[str, Path]]:
+        endpoint = group.removeprefix(GROUP_PREFIX)
+        for folder in self._folders():
+            if folder.name == endpoint:
+                return [(f"{p.parent.name}/{p.name}", p) for p in sorted(folder.glob("*/*"))]
+        raise _missing("group")
+
+
+def _missing(what: str) -> Refused:
+    return Refused(f"The specified log {what} does not exist.", "ResourceNotFoundException")
+
+
+def _offset(token: str | None) -> int:
+    if token is None:
+        return 0
+    if not token.isdigit():
+        raise Refused("The specified nextToken is invalid.", "InvalidParameterException")
+    return int(token)
+
+
+def _events(name: str, path: Path) -> Iterator[Event]:
+    for line in path.read_text(errors="replace").split("\n"):
+        time, tab, text = line.partition("\t")
+        if tab:
+            yield Event(name, int(time), text)

@@ -1,0 +1,124 @@
+"""The engine's side of the warm template: asks it for workers, and starts it again should it ever die."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["Processes"]
+
+_LOG = logging.getLogger(__name__)
+# What a template inherits of the user's environment: how to find Python and its libraries, never credentials.
+_INHERITED = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
+
+
+class Processes:
+    """Launches workers through one template process; see `sm_magics.local.template` for what is said."""
+
+    def __init__(self) -> None:
+        self._control: socket.socket | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ids = itertools.count()
+        self._forked: dict[int, asyncio.Future[int]] = {}
+        self._buffer = b""
+        self._speaking = asyncio.Lock()
+
+    def start(self) -> None:
+        """Start the template, so that it is warm when the first worker is wanted."""
+        ours, theirs = socket.socketpair()
+        environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "sm_magics.local.template"],
+                stdin=theirs.fileno(),
+                env=environment,
+                close_fds=True,
+            )
+        ours.settimeout(0)
+        self._control = ours
+        asyncio.get_running_loop().add_reader(ours, self._hear, ours)
+
+    async def launch(
+        self,
+        *,
+        image: str,
+        directory: Path,
+        environment: Mapping[str, str],
+        connection: socket.socket,
+        log: int,
+    ) -> int:
+        """Have a worker forked that serves on `connection` and prints to `log`; return its pid.
+
+        `log` is closed here.
+        """
+        if self._control is None:
+            self.start()
+        number = next(self._ids)
+        order = {"id": number, "image": image, "directory": str(directory), "environment": dict(environment)}
+        self._forked[number] = asyncio.get_running_loop().create_future()
+        try:
+            await self._say({"fork": order}, [connection.fileno(), log])
+        finally:
+            os.close(log)
+        return await self._forked[number]
+
+    def kill(self, pid: int) -> None:
+        """End a worker at once."""
+        asyncio.get_running_loop().create_task(self._say({"kill": pid}, []))
+
+    def stop(self) -> None:
+        """End the template and with it every worker."""
+        if self._control is not None:
+            asyncio.get_running_loop().remove_reader(self._control)
+            self._control.close()
+            self._control = None
+        if self._process is not None:
+            self._process.wait(timeout=5)
+            self._process = None
+
+    async def _say(self, message: Mapping[str, Any], descriptors: list[int]) -> None:
+        data = json.dumps(message).encode() + b"\n"
+        async with self._speaking:
+            while data and self._control is not None:
+                try:
+                    data = data[socket.send_fds(self._control, [data], descriptors) :]
+                    descriptors = []
+                except BlockingIOError:
+                    await asyncio.sleep(0.001)
+
+    def _hear(self, control: socket.socket) -> None:
+        try:
+            data = control.recv(64 * 1024)
+        except (BlockingIOError, ConnectionResetError):
+            data = b""
+        if not data:
+            self._lost(control)
+            return
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        for line in lines:
+            message = json.loads(line)
+            if "forked" in message:
+                self._forked.pop(message["id"]).set_result(message["forked"])
+            else:
+                _LOG.info("worker %(ended)d ended with status %(status)d", message)
+
+    def _lost(self, control: socket.socket) -> None:
+        """Let the next worker start a new template; all workers are gone with the old one."""
+        _LOG.warning("the template process ended; the next worker starts a new one")
+        asyncio.get_running_loop().remove_reader(control)
+        control.close()
+        self._control, self._buffer = None, b""
+        waiting, self._forked = self._forked, {}
+        for future in waiting.values():
+            future.set_exception(ConnectionError("the template process ended"))

@@ -1,0 +1,153 @@
+"""What survives a crash: models, endpoint configs and endpoints, in one SQLite file.
+
+Everything is read from memory. A change is written to disk first, on a thread of its own so that serving never waits
+for the disk, and shows in memory only once it is safe: what a client was told happened, has happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from sm_magics.errors import EngineError
+from sm_magics.local.lifecycle import Endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["EndpointConfig", "Model", "Store"]
+
+VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Immutable:
+    """A resource that is made once and never changed: the request that made it, and when."""
+
+    name: str
+    arn: str
+    created: float
+    request: Mapping[str, Any]
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, document: Mapping[str, Any]) -> Self:
+        return cls(**document)
+
+
+class Model(_Immutable):
+    """A SageMaker model."""
+
+
+class EndpointConfig(_Immutable):
+    """A SageMaker endpoint config."""
+
+
+Resource = Model | EndpointConfig | Endpoint
+_KINDS: Mapping[str, type[Resource]] = {"model": Model, "endpoint-config": EndpointConfig, "endpoint": Endpoint}
+
+
+class Store:
+    """The engine's resources by kind and name; names are compared without case, as the service does.
+
+    Parameters
+    ----------
+    path
+        The SQLite file; made when it is not there.
+
+    Raises
+    ------
+    EngineError
+        When the file cannot be used: not writable, not a database, or from a newer version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.lock = asyncio.Lock()  # held by whoever looks, decides and writes
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
+        self._resources: dict[str, dict[str, Resource]] = {kind: {} for kind in _KINDS}
+        try:
+            self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
+            self._prepare(path)
+        except sqlite3.Error as error:
+            raise EngineError(
+                f"the engine's state in {path} cannot be used: {error}",
+                hint="make the directory writable, repair or move the file away, or use another state directory",
+            ) from error
+
+    def _prepare(self, path: Path) -> None:
+        (version,) = self._database.execute("PRAGMA user_version").fetchone()
+        if version > VERSION:
+            raise EngineError(
+                f"the engine's state in {path} was written by a newer sm_magics",
+                hint="upgrade sm_magics, or use another state directory",
+            )
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute("PRAGMA synchronous=FULL")
+        self._database.execute(
+            "CREATE TABLE IF NOT EXISTS resources (kind TEXT, key TEXT, document TEXT, PRIMARY KEY (kind, key))"
+        )
+        self._database.execute(f"PRAGMA user_version={VERSION}")
+        for kind, key, document in self._database.execute("SELECT kind, key, document FROM resources"):
+            self._resources[kind][key] = _KINDS[kind].from_json(json.loads(document))
+
+    def model(self, name: str) -> Model | None:
+        """Return the model called `name`."""
+        found = self._resources["model"].get(name.lower())
+        return found if isinstance(found, Model) else None
+
+    def config(self, name: str) -> EndpointConfig | None:
+        """Return the endpoint config called `name`."""
+        found = self._resources["endpoint-config"].get(name.lower())
+        return found if isinstance(found, EndpointConfig) else None
+
+    def endpoint(self, name: str) -> Endpoint | None:
+        """Return the endpoint called `name`."""
+        found = self._resources["endpoint"].get(name.lower())
+        return found if isinstance(found, Endpoint) else None
+
+    def all(self, kind: str) -> list[Resource]:
+        """Return every resource of a kind: `model`, `endpoint-config` or `endpoint`."""
+        return list(self._resources[kind].values())
+
+    async def put(self, resource: Resource) -> None:
+        """Keep `resource`; returns when it is on disk."""
+        kind = _kind(resource)
+        key = resource.name.lower()
+        document = json.dumps(resource.to_json())
+        await self._write("INSERT OR REPLACE INTO resources VALUES (?, ?, ?)", (kind, key, document))
+        self._resources[kind][key] = resource
+
+    def show(self, resource: Resource) -> None:
+        """Show `resource` without keeping it: for progress that a crash may forget."""
+        self._resources[_kind(resource)][resource.name.lower()] = resource
+
+    async def drop(self, resource: Resource) -> None:
+        """Forget `resource`; returns when that is on disk."""
+        kind = _kind(resource)
+        key = resource.name.lower()
+        await self._write("DELETE FROM resources WHERE kind = ? AND key = ?", (kind, key))
+        self._resources[kind].pop(key, None)
+
+    def close(self) -> None:
+        """Finish what is being written and close the file."""
+        self._thread.shutdown(wait=True)
+        self._database.close()
+
+    async def _write(self, statement: str, values: tuple[str, ...]) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            await loop.run_in_executor(self._thread, self._database.execute, statement, values)
+        except sqlite3.Error as error:
+            raise EngineError(f"the engine cannot write its state: {error}") from error
+
+
+def _kind(resource: Resource) -> str:
+    return next(kind for kind, cls in _KINDS.items() if isinstance(resource, cls))

@@ -1,0 +1,151 @@
+"""The warm template: a small process that has imported what workers need, and forks one whenever it is asked to.
+
+So heavy imports are paid once and workers share their memory. The template never serves, never starts a thread, and
+lives no longer than the engine: when the engine's socket ends, it ends, and its workers with it.
+
+Messages on the socket are JSON lines. The engine says `{"fork": {...}}` with the worker's socket and log file attached,
+or `{"kill": pid}`; the template says `{"forked": pid, "id": ...}` and `{"ended": pid, "status": ...}`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from sm_magics.local import containers, worker
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["run"]
+
+_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of Linux's prctl
+MAX_MESSAGE = 256 * 1024
+
+
+class Template:
+    """The fork server's own state: its socket, what it has preloaded, and its children."""
+
+    def __init__(self, control: socket.socket) -> None:
+        self._control = control
+        self._preloaded: set[str] = set()
+        self._children: set[int] = set()
+        self._buffer = b""
+        self._attached: list[int] = []
+
+    def run(self) -> None:
+        """Serve until the engine's end of the socket is closed."""
+        woken, wake = os.pipe()
+        os.set_blocking(wake, False)
+        signal.set_wakeup_fd(wake)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        while True:
+            ready, _, _ = select.select([self._control.fileno(), woken], [], [])
+            if woken in ready:
+                os.read(woken, 4096)
+                self._reap()
+            if self._control.fileno() in ready and not self._hear():
+                break
+        for pid in self._children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _hear(self) -> bool:
+        data, descriptors, _, _ = socket.recv_fds(self._control, MAX_MESSAGE, 16)
+        self._attached += descriptors
+        self._buffer += data
+        *lines, self._buffer = self._buffer.split(b"\n")
+        for line in lines:
+            message = json.loads(line)
+            if "fork" in message:
+                self._fork(message["fork"])
+            elif message["kill"] in self._children:
+                os.kill(message["kill"], signal.SIGKILL)
+        return bool(data)
+
+    def _fork(self, order: Mapping[str, Any]) -> None:
+        connection, log = self._attached.pop(0), self._attached.pop(0)
+        self._preload(order["image"])
+        pid = os.fork()
+        if pid == 0:
+            self._become_worker(order, connection, log)
+        os.close(connection)
+        os.close(log)
+        self._children.add(pid)
+        self._say({"forked": pid, "id": order["id"]})
+
+    def _preload(self, image: str) -> None:
+        kind = containers.find(image)
+        if kind is not None and kind.name not in self._preloaded:
+            self._preloaded.add(kind.name)
+            kind.preload()
+            gc.collect()
+            gc.freeze()  # what is here now is shared by every worker and need not be looked at again
+
+    def _become_worker(self, order: Mapping[str, Any], connection: int, log: int) -> NoReturn:
+        status = 1
+        try:
+            signal.set_wakeup_fd(-1)
+            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+            self._control.close()
+            _die_with_parent()
+            os.dup2(log, 1)
+            os.dup2(log, 2)
+            os.close(log)
+            sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a text file, as Python starts it
+            os.environ.clear()
+            os.environ.update(order["environment"])
+            os.chdir(order["directory"])
+            kind = containers.find(order["image"])
+            assert kind is not None  # noqa: S101 - the engine takes no model with another image
+            directory, environment = Path(order["directory"]), order["environment"]
+            with socket.socket(fileno=connection) as stream:
+                worker.serve(stream, lambda: kind.load(directory, environment))
+            status = 0
+        except (BrokenPipeError, ConnectionResetError):
+            status = 0  # the engine is gone
+        except BaseException:  # noqa: BLE001 - a forked child must never return into the template's loop
+            sys.excepthook(*sys.exc_info())
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+
+    def _reap(self) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+                if pid == 0:
+                    return
+                self._children.discard(pid)
+                self._say({"ended": pid, "status": os.waitstatus_to_exitcode(status)})
+
+    def _say(self, message: Mapping[str, Any]) -> None:
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            self._control.sendall(json.dumps(message).encode() + b"\n")
+
+
+def _die_with_parent() -> None:
+    """Have the kernel kill this process when the template dies; elsewhere than on Linux its socket's end does that."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PARENT_DEATH_SIGNAL, signal.SIGKILL)
+
+
+def run() -> None:
+    """Serve on the socket that stands at standard input."""
+    with socket.socket(fileno=os.dup(0)) as control:
+        Template(control).run()
+
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,206 @@
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from sm_magics.local import lifecycle
+from sm_magics.local.lifecycle import Change, Endpoint, Refused, Variant
+
+ARN = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/boston"
+
+
+def variant(name: str = "A", weight: float = 1.0, count: int = 1) -> Variant:
+    return Variant(name, "m", "xgboost:1", "ml.m5.large", desired_weight=weight, desired_count=count)
+
+
+def created(*variants: Variant) -> Endpoint:
+    return lifecycle.create(
+        "boston", ARN, config_name="c1", variants=variants or (variant(),), tags={"team": "x"}, now=1.0
+    )
+
+
+def in_service(*variants: Variant) -> Endpoint:
+    return lifecycle.settle(created(*variants), 2.0)
+
+
+def test_a_new_endpoint_serves_nothing_until_it_settles():
+    new = created(variant("A", 4, 2))
+    assert (new.status, new.variants, new.config_name) == ("Creating", (), "c1")
+    assert new.pending is not None
+    assert new.pending.variants[0].status == "Creating"
+    settled = lifecycle.settle(new, 5.0)
+    (served,) = settled.variants
+    assert (settled.status, settled.modified, settled.pending) == ("InService", 5.0, None)
+    assert (served.current_weight, served.current_count, served.status) == (4, 2, None)
+
+
+def test_progress_tells_the_instances_that_answer_by_now():
+    pending = lifecycle.progress(created(variant("A", count=3)), {"A": 2}).pending
+    assert pending is not None
+    assert pending.variants[0].current_count == 2
+
+
+def test_an_endpoint_that_cannot_be_created_has_failed_for_good():
+    failed = lifecycle.fail(created(), "no ping", 3.0)
+    assert (failed.status, failed.failure_reason) == ("Failed", "no ping")
+    with pytest.raises(Refused, match="Cannot update failed endpoint"):
+        lifecycle.update(failed, "c2", (variant(),), 4.0)
+    with pytest.raises(Refused, match="Cannot update failed endpoint"):
+        lifecycle.rescale(failed, {}, 4.0)
+    assert lifecycle.delete(failed, 5.0).status == "Deleting"
+
+
+def test_a_failed_update_leaves_the_old_config_serving_and_says_why():
+    before = in_service(variant("A", 4), variant("B", 1))
+    after = lifecycle.fail(lifecycle.update(before, "c2", (variant("C"),), 3.0), "no ping", 4.0)
+    assert (after.status, after.config_name, after.failure_reason) == ("InService", "c1", "no ping")
+    assert after.variants == before.variants
+
+
+def test_the_reason_of_a_failure_goes_with_the_next_update():
+    failed = lifecycle.fail(lifecycle.update(in_service(), "c2", (variant(),), 3.0), "no ping", 4.0)
+    assert lifecycle.update(failed, "c3", (variant(),), 5.0).failure_reason is None
+
+
+def test_a_reason_is_cut_at_the_service_limit():
+    assert len(lifecycle.fail(created(), "x" * 2000, 1.0).failure_reason or "") == 1024
+
+
+@pytest.mark.parametrize("status", ["Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"])
+def test_an_endpoint_in_progress_refuses_every_change(status):
+    busy = replace(in_service(), status=status)
+    text = f'Cannot update in-progress endpoint "{ARN}"'
+    with pytest.raises(Refused, match=text):
+        lifecycle.update(busy, "c2", (variant(),), 3.0)
+    with pytest.raises(Refused, match=text):
+        lifecycle.rescale(busy, {"A": Change(weight=2)}, 3.0)
+    with pytest.raises(Refused, match=text):
+        lifecycle.delete(busy, 3.0)
+
+
+def test_the_config_in_use_is_no_update():
+    with pytest.raises(Refused, match="currently in use endpoint configuration"):
+        lifecycle.update(in_service(), "c1", (variant(),), 3.0)
+
+
+def test_rescaling_keeps_what_is_not_named():
+    before = in_service(variant("A", 4, 1), variant("B", 1, 2))
+    busy = lifecycle.rescale(before, {"A": Change(weight=0)}, 3.0)
+    assert [(v.desired_weight, v.current_weight, v.desired_count) for v in busy.variants] == [(0, 4, 1), (1, 1, 2)]
+    assert [(v.current_weight, v.current_count) for v in lifecycle.settle(busy, 4.0).variants] == [(0, 1), (1, 2)]
+
+
+def test_a_rescaling_that_fails_goes_back_to_what_was():
+    before = in_service(variant("A", 4, 1), variant("B", 1, 2))
+    after = lifecycle.fail(lifecycle.rescale(before, {"B": Change(3, 9)}, 3.0), "no room", 4.0)
+    assert after.variants == before.variants
+    assert after.failure_reason == "no room"
+
+
+def test_rescaling_refuses_unknown_variants_and_an_endpoint_without_traffic():
+    before = in_service(variant("A"), variant("B"))
+    with pytest.raises(Refused, match=r'The variant name\(s\) "X", "Y" is/are not present'):
+        lifecycle.rescale(before, {"X": Change(), "Y": Change()}, 3.0)
+    with pytest.raises(Refused, match="weight greater than 0"):
+        lifecycle.rescale(before, {"A": Change(weight=0), "B": Change(weight=0)}, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("excluded", "weight", "count"),
+    [((), 4, 3), (("DesiredWeight",), 1, 3), (("DesiredInstanceCount",), 4, 1)],
+)
+def test_retained_properties_follow_the_variants_name(excluded, weight, count):
+    before = in_service(variant("A", 4, 3))
+    kept, new = lifecycle.retained(before, (variant("A"), variant("N", 7, 8)), frozenset(excluded))
+    assert (kept.desired_weight, kept.desired_count) == (weight, count)
+    assert (new.desired_weight, new.desired_count) == (7, 8)
+
+
+NAMES = st.sampled_from("ABC")
+VARIANTS = st.lists(
+    st.builds(variant, NAMES, st.integers(0, 5).map(float), st.integers(1, 3)),
+    min_size=1,
+    max_size=3,
+    unique_by=lambda each: each.name,
+).filter(lambda variants: any(each.desired_weight for each in variants))
+
+
+@given(VARIANTS, VARIANTS)
+def test_an_endpoint_survives_its_way_through_json(first, second):
+    for each in (created(*first), lifecycle.update(in_service(*first), "c2", second, 3.0)):
+        assert Endpoint.from_json(json.loads(json.dumps(each.to_json()))) == each
+
+
+class AnyHistory(RuleBasedStateMachine):
+    """Whatever is asked in whatever order: what holds for every endpoint at all times."""
+
+    @initialize(variants=VARIANTS)
+    def create(self, variants):
+        self.now, self.configs = 1.0, 1
+        self.endpoint = created(*variants)
+        self.asked = {each.name: (each.desired_weight, each.desired_count) for each in variants}
+        self.before = {}
+
+    def tick(self) -> float:
+        self.now += 1
+        return self.now
+
+    def served(self):
+        return {each.name: (each.current_weight, each.current_count) for each in self.endpoint.variants}
+
+    @rule(variants=VARIANTS)
+    def update(self, variants):
+        self.attempt(
+            lambda now: lifecycle.update(self.endpoint, f"c{self.configs + 1}", variants, now),
+            {each.name: (each.desired_weight, each.desired_count) for each in variants},
+        )
+
+    @rule(weights=st.dictionaries(NAMES, st.integers(0, 3).map(float)), count=st.integers(1, 4))
+    def rescale(self, weights, count):
+        changes = {name: Change(weight, count) for name, weight in weights.items()}
+        asked = self.served() | {name: (weight, count) for name, weight in weights.items()}
+        self.attempt(lambda now: lifecycle.rescale(self.endpoint, changes, now), asked)
+
+    def attempt(self, change, asked):
+        settled = self.endpoint.status == "InService"
+        before = self.served()
+        try:
+            self.endpoint = change(self.tick())
+        except Refused:
+            return
+        assert settled, "a change was accepted while another was under way"
+        self.configs += 1
+        self.asked, self.before = asked, before
+
+    @precondition(lambda self: self.endpoint.status in {"Creating", "Updating"})
+    @rule()
+    def settle(self):
+        self.endpoint = lifecycle.settle(self.endpoint, self.tick())
+        assert self.served() == self.asked
+
+    @precondition(lambda self: self.endpoint.status in {"Creating", "Updating"})
+    @rule()
+    def fail(self):
+        self.endpoint = lifecycle.fail(self.endpoint, "because", self.tick())
+        assert self.endpoint.failure_reason == "because"
+        assert self.served() == self.before
+
+    @invariant()
+    def an_endpoint_in_service_has_traffic_to_give(self):
+        if self.endpoint.status == "InService":
+            assert any(each.current_weight for each in self.endpoint.variants)
+            assert all(each.status is None for each in self.endpoint.variants)
+            assert self.endpoint.pending is None
+
+    @invariant()
+    def what_serves_goes_on_serving_while_a_change_is_under_way(self):
+        if self.endpoint.status == "Updating":
+            assert self.served() == self.before
+
+
+TestAnyHistory = AnyHistory.TestCase

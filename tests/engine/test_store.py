@@ -1,0 +1,85 @@
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+
+import pytest
+
+from sm_magics.errors import EngineError
+from sm_magics.local import lifecycle
+from sm_magics.local.store import EndpointConfig, Model, Store
+
+MODEL = Model("Linear", "arn:m", 1.0, {"ModelName": "Linear"}, {"team": "x"})
+CONFIG = EndpointConfig("C1", "arn:c", 2.0, {"ProductionVariants": []})
+ENDPOINT = lifecycle.create(
+    "boston", "arn:e", config_name="C1", variants=(lifecycle.Variant("A", "m", "i", "t"),), tags={}, now=3.0
+)
+
+
+def run(path, *resources):
+    async def main():
+        store = Store(path)
+        for each in resources:
+            await store.put(each)
+        return store
+
+    return asyncio.run(main())
+
+
+def test_what_was_put_is_there_after_a_restart_without_a_close(tmp_path):
+    run(tmp_path / "s.sqlite", MODEL, CONFIG, ENDPOINT)
+    again = Store(tmp_path / "s.sqlite")
+    assert (again.model("Linear"), again.config("C1"), again.endpoint("boston")) == (MODEL, CONFIG, ENDPOINT)
+
+
+def test_names_are_compared_without_case_and_kinds_apart(tmp_path):
+    store = run(tmp_path / "s.sqlite", MODEL)
+    assert store.model("LINEAR") == MODEL
+    assert store.config("Linear") is None
+    assert store.all("model") == [MODEL]
+
+
+def test_a_drop_is_kept_too(tmp_path):
+    store = run(tmp_path / "s.sqlite", MODEL, CONFIG)
+    asyncio.run(store.drop(MODEL))
+    store.close()
+    again = Store(tmp_path / "s.sqlite")
+    assert (again.model("Linear"), again.config("C1")) == (None, CONFIG)
+
+
+def test_progress_is_shown_and_not_kept(tmp_path):
+    store = run(tmp_path / "s.sqlite", ENDPOINT)
+    shown = lifecycle.progress(ENDPOINT, {"A": 1})
+    store.show(shown)
+    assert store.endpoint("boston") == shown
+    assert Store(tmp_path / "s.sqlite").endpoint("boston") == ENDPOINT
+
+
+def test_a_change_shows_only_once_it_is_written(tmp_path):
+    store = run(tmp_path / "s.sqlite", MODEL)
+    store._database.execute("DROP TABLE resources")
+    with pytest.raises(EngineError, match="cannot write its state"):
+        asyncio.run(store.put(CONFIG))
+    assert store.config("C1") is None
+
+
+def test_a_state_from_a_newer_version_is_refused_and_left_alone(tmp_path):
+    run(tmp_path / "s.sqlite", MODEL).close()
+    with sqlite3.connect(tmp_path / "s.sqlite") as database:
+        database.execute("PRAGMA user_version=99")
+    with pytest.raises(EngineError, match="newer sm_magics"):
+        Store(tmp_path / "s.sqlite")
+    (version,) = sqlite3.connect(tmp_path / "s.sqlite").execute("PRAGMA user_version").fetchone()
+    assert version == 99
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
+    (tmp_path / "s.sqlite").write_bytes(b"not a database, by any means" * 100)
+    with pytest.raises(EngineError, match="cannot be used"):
+        Store(tmp_path / "s.sqlite")
+    assert (tmp_path / "s.sqlite").read_bytes().startswith(b"not a database")
+
+
+def test_a_place_that_is_not_writable_is_an_error(tmp_path):
+    with pytest.raises(EngineError, match="cannot be used"):
+        Store(tmp_path / "missing" / "s.sqlite")
