@@ -19,6 +19,7 @@ __all__ = [
     "EngineError",
     "InvokeError",
     "PackagingError",
+    "PlanError",
     "ServiceError",
     "SmError",
 ]
@@ -67,6 +68,10 @@ class EngineError(SmError):
     """The embedded engine cannot start or keep its state."""
 
 
+class PlanError(SmError):
+    """What is asked for cannot be reached from what is there; nothing was done."""
+
+
 class ServiceError(SmError):
     """The service refused a call that was in order on our side, or could not be reached.
 
@@ -88,7 +93,33 @@ class ServiceError(SmError):
 
 
 class DeployError(SmError):
-    """An endpoint settled in a state that is not the one asked for, or did not settle in time."""
+    """An endpoint settled in a state that is not the one asked for, or did not settle in time.
+
+    Parameters
+    ----------
+    message, hint
+        As for `SmError`.
+    snapshot
+        The endpoint as it was seen last (a `sm_magics.watch.Snapshot`).
+    log
+        The last lines of the failing variant's log.
+    over
+        Whether the service has finished with it; False when only our waiting ended.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        hint: str | None = None,
+        snapshot: object = None,
+        log: tuple[str, ...] | None = None,
+        over: bool = False,
+    ) -> None:
+        super().__init__(message, hint=hint)
+        self.snapshot = snapshot
+        self.log = log
+        self.over = over
 
 
 class InvokeError(SmError):

@@ -1,0 +1,190 @@
+"""What is ours on a connection, found by its tags, and how it is deleted: in a safe order, and nothing else.
+
+An endpoint goes first, then its configs, then its models; a model that another endpoint still serves is kept.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sm_magics.deploy import Called, Calling, Planned, Seen, settle
+from sm_magics.errors import PlanError, ServiceError
+from sm_magics.plan import Action, Plan
+from sm_magics.target import ENDPOINT_TAG, MODEL_TAG
+from sm_magics.watch import is_missing, look, watch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from datetime import datetime
+
+    from sm_magics.connection import Connection
+    from sm_magics.watch import Clock
+
+__all__ = ["Deletion", "Inventory", "Owned", "delete", "deletion", "inventory"]
+
+_OUR_CONFIG = re.compile(r"-[0-9a-f]{8}-[0-9a-f]{4}$")
+_OUR_MODEL = re.compile(r"-[0-9a-f]{8}$")
+
+
+@dataclass(frozen=True, slots=True)
+class Owned:
+    """One thing that we made; `owner` is the endpoint or declared model that it was made for."""
+
+    kind: str
+    name: str
+    owner: str
+    created: datetime
+    status: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Inventory:
+    """All that is ours."""
+
+    endpoints: tuple[Owned, ...]
+    configs: tuple[Owned, ...]
+    models: tuple[Owned, ...]
+
+    @property
+    def leftovers(self) -> tuple[Owned, ...]:
+        """Configs and models whose endpoint is no longer there."""
+        alive = {each.name for each in self.endpoints}
+        parts = (*self.configs, *(each for each in self.models if each.kind == "model"))
+        return tuple(each for each in parts if each.owner not in alive)
+
+
+@dataclass(frozen=True, slots=True)
+class Deletion:
+    """What deleting an endpoint takes away, in order, and what it leaves with the reason."""
+
+    endpoint: str
+    actions: tuple[Action, ...]
+    kept: tuple[tuple[str, str], ...] = ()
+
+
+def inventory(connection: Connection) -> Inventory:
+    """Return all that is ours on a connection.
+
+    Raises
+    ------
+    ServiceError
+        When the service does not answer.
+    """
+    return Inventory(
+        tuple(_owned(connection, "Endpoint")),
+        tuple(_owned(connection, "EndpointConfig", _OUR_CONFIG)),
+        tuple(_owned(connection, "Model", _OUR_MODEL)),
+    )
+
+
+def deletion(connection: Connection, name: str) -> Deletion:
+    """Return what deleting the endpoint called `name` takes away.
+
+    Raises
+    ------
+    PlanError
+        When there is nothing of that name, or it is not ours.
+    """
+    snapshot = look(connection, name)
+    if snapshot is not None and _tags(connection, snapshot.arn).get(ENDPOINT_TAG) is None:
+        raise PlanError(
+            f"endpoint '{name}' was not made by sm_magics, so it is not deleted here",
+            hint="delete it with the tool that made it",
+        )
+    configs = [each for each in _owned(connection, "EndpointConfig", _OUR_CONFIG) if each.owner == name]
+    models = [each for each in _owned(connection, "Model", _OUR_MODEL) if each.kind == "model" and each.owner == name]
+    if snapshot is None and not configs and not models:
+        raise PlanError(f"there is no endpoint '{name}'", hint="%sm_list shows what there is")
+    users = _users(connection, {each.name for each in models}, but=name) if models else {}
+    actions = [_delete("Endpoint", name, snapshot.status)] if snapshot is not None else []
+    actions += [_delete("EndpointConfig", each.name, "") for each in configs]
+    actions += [_delete("Model", each.name, "") for each in models if each.name not in users]
+    kept = tuple((model, f"endpoint {user} serves it") for model, user in users.items())
+    return Deletion(name, tuple(actions), kept)
+
+
+def delete(
+    connection: Connection, going: Deletion, clock: Clock, *, wait: bool = True, timeout: float = 3600.0
+) -> Iterator[Planned | Calling | Called | Seen]:
+    """Carry out a deletion, and yield what happens on the way; an endpoint in progress is waited for first.
+
+    Raises
+    ------
+    ServiceError, DeployError
+        When the service refuses a call or the endpoint does not settle in time; running it again goes on from there.
+    """
+    yield Planned(Plan(going.endpoint, "", {}, going.actions))
+    for action in going.actions:
+        if action.operation == "DeleteEndpoint":
+            yield from settle(connection, going.endpoint, clock, timeout)
+        yield Calling(action)
+        try:
+            connection.call(action.operation, **action.request)
+        except ServiceError as error:
+            if not is_missing(error):
+                raise
+        yield Called(action)
+    if wait:
+        for snapshot in watch(connection, going.endpoint, clock, until=lambda _: False):
+            yield Seen(snapshot)
+
+
+def _delete(kind: str, name: str, before: str) -> Action:
+    words = {"Endpoint": "endpoint", "EndpointConfig": "endpoint config", "Model": "model"}[kind]
+    return Action(f"Delete{kind}", {f"{kind}Name": name}, f"{words} {name}", before, "gone", "made for this endpoint")
+
+
+def _owned(connection: Connection, kind: str, named: re.Pattern[str] | None = None) -> Iterator[Owned]:
+    """Yield what is ours of one kind; only names that look like ours are asked for their tags."""
+    for answer in connection.pages(f"List{kind}s", MaxResults=100):
+        for row in answer[f"{kind}s"]:
+            name = row[f"{kind}Name"]
+            if named is not None and not named.search(name):
+                continue
+            tags = _tags(connection, row[f"{kind}Arn"])
+            owner = tags.get(ENDPOINT_TAG) or tags.get(MODEL_TAG)
+            if owner:
+                declared = kind == "Model" and MODEL_TAG in tags
+                word = "declared model" if declared else {"EndpointConfig": "endpoint config"}.get(kind, kind.lower())
+                yield Owned(word, name, owner, row["CreationTime"], row.get("EndpointStatus", ""))
+
+
+def _users(connection: Connection, models: set[str], but: str) -> Mapping[str, str]:
+    """Return which of `models` another endpoint serves, and which endpoint that is."""
+    users: dict[str, str] = {}
+    for answer in connection.pages("ListEndpoints", MaxResults=100):
+        for row in answer["Endpoints"]:
+            if row["EndpointName"] != but:
+                for model in _served(connection, row["EndpointName"]):
+                    if model in models:
+                        users[model] = row["EndpointName"]
+    return users
+
+
+def _served(connection: Connection, name: str) -> Sequence[str]:
+    snapshot = look(connection, name)
+    if snapshot is None:
+        return []
+    models: list[str] = []
+    for config in filter(None, (snapshot.config_name, snapshot.pending_config)):
+        try:
+            answer: Mapping[str, Any] = connection.call("DescribeEndpointConfig", EndpointConfigName=config)
+        except ServiceError as error:
+            if is_missing(error):
+                continue
+            raise
+        variants = (*answer["ProductionVariants"], *answer.get("ShadowProductionVariants", ()))
+        models += [each["ModelName"] for each in variants if "ModelName" in each]
+    return models
+
+
+def _tags(connection: Connection, arn: str) -> Mapping[str, str]:
+    try:
+        answer = connection.call("ListTags", ResourceArn=arn)
+    except ServiceError as error:
+        if error.code in {"ValidationException", "ResourceNotFound"}:
+            return {}  # deleted since it was listed
+        raise
+    return {each["Key"]: each["Value"] for each in answer["Tags"]}

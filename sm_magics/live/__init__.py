@@ -1,0 +1,1 @@
+"""What is seen while something happens: the consumers of the events that a deployment yields."""

@@ -1,0 +1,75 @@
+"""Cards as text: for terminals, for `text/plain`, and for whoever reads a notebook in a diff."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING
+
+from sm_magics.render.view import Code, Facts, Note, Table
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sm_magics.render.view import Block, Column, View
+
+__all__ = ["render"]
+
+GAP = "  "
+
+
+def render(view: View) -> str:
+    """Return the card as lines of text."""
+    head = f"{view.title} · {view.badge.text}" if view.badge else view.title
+    blocks = ("\n".join(_block(each)) for each in view.blocks)
+    return "\n\n".join([head, *filter(None, blocks)])
+
+
+def _block(block: Block) -> Iterator[str]:
+    match block:
+        case Facts(pairs):
+            width = max((_width(name) for name, _ in pairs), default=0)
+            for name, value in pairs:
+                yield f"{GAP}{_padded(name, width)}{GAP}{value}".rstrip()
+        case Table(columns, rows, caption):
+            if caption:
+                yield GAP + caption
+            yield from _table(columns, rows)
+        case Note(text):
+            yield GAP + text
+        case Code(text, caption):
+            if caption:
+                yield GAP + caption
+            for line in text.rstrip("\n").split("\n"):
+                yield (GAP * 2 + line).rstrip()
+
+
+def _table(columns: tuple[Column, ...], rows: tuple[tuple[str, ...], ...]) -> Iterator[str]:
+    widths = [
+        max([column.width, _width(column.title), *(_width(row[place]) for row in rows)])
+        for place, column in enumerate(columns)
+    ]
+
+    def line(cells: tuple[str, ...]) -> str:
+        padded = (
+            _padded(cell, width, right=column.number)
+            for cell, width, column in zip(cells, widths, columns, strict=True)
+        )
+        return (GAP + GAP.join(padded)).rstrip()
+
+    yield line(tuple(column.title for column in columns))
+    yield GAP + "─" * (sum(widths) + len(GAP) * (len(widths) - 1))
+    yield from (line(row) for row in rows)
+
+
+def _padded(text: str, width: int, *, right: bool = False) -> str:
+    space = " " * (width - _width(text))
+    return space + text if right else text + space
+
+
+def _width(text: str) -> int:
+    """Return how many columns of a terminal a text takes; wide characters take two, combining ones none."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.combining(each) else 2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text
+    )

@@ -1,0 +1,78 @@
+"""What a card says, as plain data: a title, a badge and blocks. How it looks is decided once for all, elsewhere."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+__all__ = ["Badge", "Block", "Code", "Column", "Facts", "Note", "Table", "View", "bar"]
+
+Tone = Literal["good", "busy", "bad", "plain"]
+BAR_CELLS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """A state in a word, and how good that is."""
+
+    text: str
+    tone: Tone = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Names and their values, one a line."""
+
+    pairs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of a table; numbers stand right. `width` is the least number of characters that it takes as text."""
+
+    title: str
+    number: bool = False
+    width: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Rows under column titles, with a caption where it needs one."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[str, ...], ...]
+    caption: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A sentence."""
+
+    text: str
+    tone: Tone = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Text that keeps its lines: a cell's body, a log."""
+
+    text: str
+    caption: str = ""
+
+
+Block = Facts | Table | Note | Code
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """One card."""
+
+    title: str
+    badge: Badge | None = None
+    blocks: tuple[Block, ...] = ()
+
+
+def bar(share: float) -> str:
+    """Return a share of 1 as a bar that needs no style: it reads the same on GitHub and in a terminal."""
+    filled = round(max(0.0, min(1.0, share)) * BAR_CELLS)
+    return "█" * filled + "░" * (BAR_CELLS - filled)

@@ -1,0 +1,267 @@
+"""What each card holds: one function from the data of a result to its view."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from sm_magics.render.view import Badge, Code, Column, Facts, Note, Table, View, bar
+from sm_magics.target import percent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from sm_magics.inventory import Deletion, Inventory
+    from sm_magics.plan import Action, Plan
+    from sm_magics.render.view import Block, Tone
+    from sm_magics.watch import Snapshot, VariantState
+
+__all__ = [
+    "badge",
+    "deletion",
+    "endpoint",
+    "endpoints",
+    "facts",
+    "inventory",
+    "model",
+    "plan",
+    "short_image",
+    "watching",
+]
+
+_TONES: Mapping[str, Tone] = {
+    "InService": "good",
+    "Creating": "busy",
+    "Updating": "busy",
+    "SystemUpdating": "busy",
+    "RollingBack": "busy",
+    "Deleting": "busy",
+    "Failed": "bad",
+    "OutOfService": "bad",
+    "UpdateRollbackFailed": "bad",
+    "deleted": "plain",
+}
+
+
+def badge(status: str) -> Badge:
+    """Return the badge of an endpoint's status."""
+    return Badge(status, _TONES.get(status, "plain"))
+
+
+def endpoint(
+    snapshot: Snapshot,
+    config: Mapping[str, Any] | None,
+    where: str,
+    *,
+    done: Sequence[Action] | None = None,
+    body: str | None = None,
+) -> View:
+    """Return the card of an endpoint: what serves, with which weight, on what, and what was just done to it.
+
+    Parameters
+    ----------
+    config
+        The DescribeEndpointConfig answer, None when the config was deleted.
+    where
+        The connection's label.
+    done
+        The calls that were made; None when none were asked for.
+    body
+        The cell that would reproduce the endpoint.
+    """
+    blocks: list[Block] = [
+        Facts((("config", snapshot.config_name), ("connection", where))),
+        _variants(snapshot, config),
+    ]
+    if snapshot.failure_reason:
+        blocks.append(Note(f"Reason: {snapshot.failure_reason}", "bad"))
+    if done is not None:
+        blocks.append(Note(_done(done)))
+    if body is not None:
+        blocks.append(Code(body, f"The cell that would reproduce it: %%sm_endpoint {snapshot.name}"))
+    return View(f"Endpoint {snapshot.name}", badge(snapshot.status), tuple(blocks))
+
+
+def _variants(snapshot: Snapshot, config: Mapping[str, Any] | None) -> Table:
+    details = {each["VariantName"]: each for each in (config or {}).get("ProductionVariants", ())}
+    images = _images(snapshot.raw)
+    states = snapshot.variants or snapshot.pending
+    total = sum(each.wanted_weight or 0.0 for each in states) or 1.0
+    columns = (
+        Column("variant"),
+        Column("model"),
+        Column("image"),
+        Column("instances"),
+        Column("weight", number=True),
+        Column("traffic"),
+        Column("", number=True),
+    )
+
+    def row(state: VariantState) -> tuple[str, ...]:
+        detail = details.get(state.name, {})
+        share = (state.wanted_weight or 0.0) / total
+        return (
+            state.name,
+            detail.get("ModelName", "unknown: the config was deleted"),
+            short_image(images.get(state.name, "")),
+            _instances(state, detail),
+            _number(state.wanted_weight),
+            bar(share),
+            percent(share),
+        )
+
+    return Table(columns, tuple(row(each) for each in states))
+
+
+def _images(raw: Mapping[str, Any]) -> Mapping[str, str]:
+    pending = raw.get("PendingDeploymentSummary") or {}
+    variants = raw.get("ProductionVariants") or pending.get("ProductionVariants") or ()
+    return {
+        each["VariantName"]: images[0].get("SpecifiedImage", "")
+        for each in variants
+        if (images := each.get("DeployedImages"))
+    }
+
+
+def _instances(state: VariantState, detail: Mapping[str, Any]) -> str:
+    if "ServerlessConfig" in detail:
+        return "serverless"
+    kind = detail.get("InstanceType", "")
+    count = state.wanted_count if state.wanted_count is not None else detail.get("InitialInstanceCount", "?")
+    reached = "" if state.count in {None, count} else f"{state.count} of "
+    return f"{reached}{count} × {kind}" if kind else f"{reached}{count}"
+
+
+def _done(done: Sequence[Action]) -> str:
+    if not done:
+        return "Nothing to change: the endpoint is what the cell says."
+    calls = Counter(each.operation for each in done)
+    told = ", ".join(name if number == 1 else f"{number} × {name}" for name, number in calls.items())
+    return f"Done and verified, with {told}."
+
+
+def short_image(uri: str) -> str:
+    """Return an image without its registry: `sagemaker-xgboost:3.0-5`."""
+    return uri.rpartition("/")[2]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:g}"
+
+
+def watching(snapshot: Snapshot) -> View:
+    """Return the card of an endpoint that is on its way: instances ready of instances wanted, and since when."""
+    states = snapshot.pending or snapshot.variants
+    columns = (Column("variant"), Column("phase"), Column("ready", number=True), Column("instances"))
+
+    def row(state: VariantState) -> tuple[str, ...]:
+        wanted = state.wanted_count or 0
+        ready = state.count or 0
+        return state.name, state.phase or "serving", f"{ready} of {wanted}", bar(ready / wanted if wanted else 0)
+
+    told = [("elapsed", f"{snapshot.elapsed:.0f} s")]
+    if snapshot.pending_config and snapshot.pending_config != snapshot.config_name:
+        told += [("serving", snapshot.config_name), ("coming", snapshot.pending_config)]
+    blocks: list[Block] = [Facts(tuple(told)), Table(columns, tuple(row(each) for each in states))]
+    return View(f"Endpoint {snapshot.name}", badge(snapshot.status), tuple(blocks))
+
+
+def endpoints(snapshots: Iterable[Snapshot], where: str) -> View:
+    """Return the table of all endpoints of a connection."""
+    rows = tuple(
+        (
+            each.name,
+            each.status,
+            ", ".join(state.name for state in each.variants or each.pending),
+            _traffic(each.variants or each.pending),
+            str(sum(state.count or 0 for state in each.variants)),
+        )
+        for each in snapshots
+    )
+    columns = (
+        Column("endpoint"),
+        Column("status"),
+        Column("variants"),
+        Column("traffic"),
+        Column("instances", number=True),
+    )
+    block: Block = Table(columns, rows) if rows else Note("There are no endpoints yet.")
+    return View(f"Endpoints · {where}", None, (block,))
+
+
+def _traffic(states: Sequence[VariantState]) -> str:
+    total = sum(each.wanted_weight or 0.0 for each in states) or 1.0
+    return " / ".join(percent((each.wanted_weight or 0.0) / total) for each in states)
+
+
+def plan(plan: Plan) -> View:
+    """Return the card of a plan: what would be called, in order, and why."""
+    title = f"Plan for endpoint {plan.endpoint}"
+    if plan.settle_first:
+        text = "The service is changing this endpoint right now: it would be waited for, then looked at again."
+        return View(title, Badge("wait first", "busy"), (Note(text),))
+    if not plan.actions:
+        return View(title, Badge("nothing to do", "good"), (Note("The endpoint is what the cell says."),))
+    count = len(plan.actions)
+    return View(title, Badge(f"{count} call{'s' if count > 1 else ''}", "busy"), (_actions(plan.actions),))
+
+
+def _actions(actions: Sequence[Action]) -> Table:
+    columns = (
+        Column("", number=True),
+        Column("what"),
+        Column("from"),
+        Column("to"),
+        Column("AWS call"),
+        Column("why"),
+    )
+    rows = tuple(
+        (str(number), each.what, each.before or "–", each.after or "–", each.operation, each.why)
+        for number, each in enumerate(actions, 1)
+    )
+    return Table(columns, rows)
+
+
+def deletion(going: Deletion, *, done: bool) -> View:
+    """Return the card of a deletion, planned or done."""
+    columns = (Column("deleted" if done else "would be deleted"), Column("AWS call"))
+    rows = tuple((each.what, each.operation) for each in going.actions)
+    blocks: list[Block] = [Table(columns, rows)]
+    blocks += [Note(f"Kept model {name}: {why}.") for name, why in going.kept]
+    if not done:
+        blocks.append(Note(f"Nothing was deleted. To do it: %sm_delete {going.endpoint} --yes"))
+    return View(f"Endpoint {going.endpoint}", badge("deleted") if done else Badge("still there", "busy"), tuple(blocks))
+
+
+def inventory(owned: Inventory, where: str) -> View:
+    """Return the card of everything that is ours, and of what is left over."""
+    things = (*owned.endpoints, *owned.configs, *owned.models)
+    if not things:
+        return View(f"Made by sm_magics · {where}", None, (Note("Nothing."),))
+    left = owned.leftovers
+    columns = (Column("kind"), Column("name"), Column("made for"), Column("status"))
+    rows = tuple((each.kind, each.name, each.owner, "left over" if each in left else each.status) for each in things)
+    blocks: list[Block] = [Table(columns, rows)]
+    blocks += [
+        Note(f"Left over from endpoint {owner}, which is gone. To delete it: %sm_delete {owner} --yes")
+        for owner in dict.fromkeys(each.owner for each in left)
+    ]
+    return View(f"Made by sm_magics · {where}", None, tuple(blocks))
+
+
+def model(name: str, request: Mapping[str, Any], note: str) -> View:
+    """Return the card of a model."""
+    container: Mapping[str, Any] = request.get("PrimaryContainer") or next(iter(request.get("Containers") or ()), {})
+    pairs = [
+        ("image", container.get("Image", "")),
+        ("data", container.get("ModelDataUrl", "none")),
+        *((key, value) for key, value in (container.get("Environment") or {}).items()),
+        ("role", request.get("ExecutionRoleArn", "")),
+    ]
+    return View(f"Model {name}", None, (Facts(tuple(pairs)), Note(note)))
+
+
+def facts(title: str, pairs: Mapping[str, str], note: str = "") -> View:
+    """Return a card of names and values."""
+    blocks: list[Block] = [Facts(tuple(pairs.items()))]
+    return View(title, None, (*blocks, Note(note)) if note else tuple(blocks))
