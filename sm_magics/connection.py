@@ -72,7 +72,7 @@ class Connection:
     def client(self, service: str) -> Any:
         """Return the boto3 client of a service, made once."""
         if service not in self._clients:
-            from botocore.config import Config  # noqa: PLC0415 - costs a fifth of a second
+            from botocore.config import Config
 
             # A model may take 60 s to answer, which is botocore's own limit too: leave the service time to say so.
             config = Config(read_timeout=70, retries={"mode": "standard", "total_max_attempts": 4})
@@ -108,8 +108,8 @@ def call(client: Any, operation: str, **request: Any) -> Any:
     ServiceError
         When the service refuses it or cannot be reached; `code` is the service's own.
     """
-    from botocore import xform_name  # noqa: PLC0415 - costs a fifth of a second
-    from botocore.exceptions import BotoCoreError, ClientError  # noqa: PLC0415
+    from botocore import xform_name
+    from botocore.exceptions import BotoCoreError, ClientError
 
     try:
         return getattr(client, xform_name(operation))(**request)
@@ -128,9 +128,9 @@ def connect_local(state: Path | None = None, *, region: str | None = None) -> Co
     EngineError
         When the engine cannot be started.
     """
-    import boto3  # noqa: PLC0415 - costs a fifth of a second
+    import boto3
 
-    from sm_magics.local.start import start  # noqa: PLC0415
+    from sm_magics.local.start import start
 
     engine = start(state, region=region)
     session = boto3.Session(engine.access_key_id, engine.secret_access_key, region_name=engine.region)
@@ -164,8 +164,8 @@ def connect_aws(
     ConnectError
         When there are no valid credentials, no region, or no such bucket.
     """
-    import boto3  # noqa: PLC0415 - costs a fifth of a second
-    from botocore.exceptions import BotoCoreError  # noqa: PLC0415
+    import boto3
+    from botocore.exceptions import BotoCoreError
 
     try:
         session = boto3.Session(profile_name=profile, region_name=region)

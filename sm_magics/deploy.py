@@ -21,9 +21,22 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from sm_magics.connection import Connection
+    from sm_magics.models import Artifact, DesiredModel
     from sm_magics.target import Target
 
-__all__ = ["Called", "Calling", "Event", "Planned", "Reached", "Seen", "deploy", "observe", "settle"]
+__all__ = [
+    "Called",
+    "Calling",
+    "Event",
+    "Planned",
+    "Reached",
+    "Seen",
+    "create_model",
+    "deploy",
+    "describe",
+    "observe",
+    "settle",
+]
 
 GRACE_SECONDS = 20.0  # in which an endpoint may still read InService after an update was accepted
 RETRIES, RETRY_SECONDS = 8, 1.0  # of a call that names something made a moment ago
@@ -81,8 +94,8 @@ def observe(connection: Connection, target: Target) -> Live:
         When the service does not answer.
     """
     existing = frozenset(
-        [model.name for model in target.models if _describe(connection, "Model", model.name)]
-        + [name for name in [target.config_name] if _describe(connection, "EndpointConfig", name)]
+        [model.name for model in target.models if describe(connection, "Model", model.name)]
+        + [name for name in [target.config_name] if describe(connection, "EndpointConfig", name)]
     )
     snapshot = look(connection, target.endpoint)
     if snapshot is None:
@@ -93,7 +106,7 @@ def observe(connection: Connection, target: Target) -> Live:
         status=snapshot.status,
         arn=snapshot.arn,
         config_name=snapshot.config_name,
-        config=_describe(connection, "EndpointConfig", snapshot.config_name),
+        config=describe(connection, "EndpointConfig", snapshot.config_name),
         shares=shares,
         tags={each["Key"]: each["Value"] for each in tags},
         existing=existing,
@@ -149,6 +162,19 @@ def deploy(
         if error.over:
             _take_back(connection, made)
         raise
+
+
+def create_model(connection: Connection, desired: DesiredModel, tags: Mapping[str, str]) -> None:
+    """Make one model on its own, its artifact first.
+
+    Raises
+    ------
+    ServiceError
+        When the service refuses it.
+    """
+    _upload(connection, desired.artifact, desired.request)
+    listed = [{"Key": key, "Value": value} for key, value in tags.items()]
+    connection.call("CreateModel", ModelName=desired.name, **desired.request, Tags=listed)
 
 
 def settle(connection: Connection, name: str, clock: Clock, timeout: float) -> Iterator[Seen]:
@@ -225,10 +251,7 @@ def _failure(connection: Connection, snapshot: Snapshot, steps: Plan) -> DeployE
 
 
 def _perform(connection: Connection, action: Action, clock: Clock) -> None:
-    if action.artifact is not None:
-        uri = action.request["PrimaryContainer"]["ModelDataUrl"]
-        if not connection.artifacts.holds(uri):
-            connection.artifacts.put(uri, action.artifact)
+    _upload(connection, action.artifact, action.request)
     for attempt in range(RETRIES):
         try:
             connection.call(action.operation, **action.request)
@@ -241,6 +264,13 @@ def _perform(connection: Connection, action: Action, clock: Clock) -> None:
     if action.operation == "DeleteEndpoint":
         for _ in watch(connection, action.request["EndpointName"], clock, until=lambda _: False):
             pass
+
+
+def _upload(connection: Connection, artifact: Artifact | None, request: Mapping[str, Any]) -> None:
+    if artifact is not None:
+        uri = request["PrimaryContainer"]["ModelDataUrl"]
+        if not connection.artifacts.holds(uri):
+            connection.artifacts.put(uri, artifact)
 
 
 def _may_pass(action: Action, error: ServiceError) -> bool:
@@ -267,7 +297,14 @@ def _try(connection: Connection, operation: str, **request: Any) -> None:
         return
 
 
-def _describe(connection: Connection, kind: str, name: str) -> Mapping[str, Any] | None:
+def describe(connection: Connection, kind: str, name: str) -> Mapping[str, Any] | None:
+    """Return the Describe answer of a `Model` or an `EndpointConfig`, None when there is none.
+
+    Raises
+    ------
+    ServiceError
+        When the service does not answer.
+    """
     try:
         answer: Mapping[str, Any] = connection.call(f"Describe{kind}", **{f"{kind}Name": name})
     except ServiceError as error:

@@ -13,7 +13,7 @@ from sm_magics.deploy import Called, Calling, Planned, Seen, settle
 from sm_magics.errors import PlanError, ServiceError
 from sm_magics.plan import Action, Plan
 from sm_magics.target import ENDPOINT_TAG, MODEL_TAG
-from sm_magics.watch import is_missing, look, watch
+from sm_magics.watch import is_missing, look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -126,9 +126,8 @@ def delete(
             if not is_missing(error):
                 raise
         yield Called(action)
-    if wait:
-        for snapshot in watch(connection, going.endpoint, clock, until=lambda _: False):
-            yield Seen(snapshot)
+        if wait and action.operation == "DeleteEndpoint":
+            yield from settle(connection, going.endpoint, clock, timeout)  # until it is gone
 
 
 def _delete(kind: str, name: str, before: str) -> Action:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sm_magics.render.shown import Shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from sm_magics import inventory
     from sm_magics import plan as plans
@@ -34,6 +34,8 @@ class Endpoint(Shown):
         The connection it is on.
     done
         The calls that were made for it, None when it was only shown.
+    verified
+        Whether it was waited for after those calls, and found to be what was asked for.
     body
         The cell that would reproduce it, where that was asked for.
     """
@@ -42,6 +44,7 @@ class Endpoint(Shown):
     config: Mapping[str, Any] | None
     where: str
     done: Sequence[Action] | None = None
+    verified: bool = True
     body: str | None = None
     quiet: bool = False
 
@@ -61,9 +64,10 @@ class Endpoint(Shown):
         return self.snapshot.status
 
     def view(self) -> View:
-        from sm_magics.render import views  # noqa: PLC0415 - only what is shown costs
+        from sm_magics.render import views
 
-        return views.endpoint(self.snapshot, self.config, self.where, done=self.done, body=self.body)
+        done = None if self.done is None else views.done(self.done, verified=self.verified)
+        return views.endpoint(self.snapshot, self.config, self.where, done=done, body=self.body)
 
 
 @dataclass(frozen=True, repr=False)
@@ -75,7 +79,7 @@ class EndpointTable(Shown):
     quiet: bool = False
 
     def view(self) -> View:
-        from sm_magics.render import views  # noqa: PLC0415
+        from sm_magics.render import views
 
         return views.endpoints(self.snapshots, self.where)
 
@@ -88,7 +92,7 @@ class Planned(Shown):
     quiet: bool = False
 
     def view(self) -> View:
-        from sm_magics.render import views  # noqa: PLC0415
+        from sm_magics.render import views
 
         return views.plan(self.plan)
 
@@ -103,7 +107,7 @@ class Model(Shown):
     quiet: bool = False
 
     def view(self) -> View:
-        from sm_magics.render import views  # noqa: PLC0415
+        from sm_magics.render import views
 
         return views.model(self.name, self.request, self.note)
 
@@ -121,7 +125,7 @@ class Invoked(Shown):
         return self.sent.rows
 
     def view(self) -> View:
-        from sm_magics.render import invocations  # noqa: PLC0415
+        from sm_magics.render import invocations
 
         return invocations.invocations(self.sent)
 
@@ -135,7 +139,7 @@ class Payload(Shown):
     quiet: bool = False
 
     def view(self) -> View:
-        from sm_magics.render import invocations  # noqa: PLC0415
+        from sm_magics.render import invocations
 
         return invocations.payload(self.target, self.answer)
 
@@ -149,7 +153,7 @@ class Deleted(Shown):
     quiet: bool = False
 
     def view(self) -> View:
-        from sm_magics.render import views  # noqa: PLC0415
+        from sm_magics.render import views
 
         return views.deletion(self.deletion, done=self.done)
 
@@ -163,17 +167,17 @@ class Listing(Shown):
     quiet: bool = False
 
     def view(self) -> View:
-        from sm_magics.render import views  # noqa: PLC0415
+        from sm_magics.render import views
 
         return views.inventory(self.inventory, self.where)
 
 
 @dataclass(frozen=True, repr=False)
 class Card(Shown):
-    """A card that is made when it is shown: help, settings, a connection."""
+    """A card that is all there is: help, settings, a connection."""
 
-    make: Callable[[], View]
+    content: View
     quiet: bool = False
 
     def view(self) -> View:
-        return self.make()
+        return self.content

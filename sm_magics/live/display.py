@@ -82,14 +82,14 @@ class Card:
 
     def close(self) -> None:
         if self._widget is not None:
-            from IPython.display import HTML  # noqa: PLC0415 - here, in a kernel, it is loaded
+            from IPython.display import HTML
 
             self._handle.update(HTML(""))  # a closed widget would be an error in the saved notebook
             self._widget.close()
 
     def _open(self) -> None:
-        import ipywidgets  # noqa: PLC0415 - costs 70 ms, and only a wait needs it
-        from IPython.display import display  # noqa: PLC0415
+        import ipywidgets
+        from IPython.display import display
 
         self._widget = ipywidgets.HTML()
         self._handle = display(self._widget, display_id=True)
@@ -106,7 +106,7 @@ def choose(mode: str, shell: Any, write: Callable[[str], object]) -> Display:
 
 
 def _card(snapshot: Snapshot) -> str:
-    from sm_magics.render import html, views  # noqa: PLC0415 - only what is shown costs
+    from sm_magics.render import html, views
 
     return html.render(views.watching(snapshot))
 

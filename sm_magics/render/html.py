@@ -19,7 +19,7 @@ def render(view: View) -> str:
 
 @cache
 def _template() -> Any:
-    import jinja2  # noqa: PLC0415 - costs 35 ms, and only cards need it
+    import jinja2
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     return environment.from_string(files("sm_magics.render").joinpath("card.html.j2").read_text(encoding="utf-8"))

@@ -48,7 +48,7 @@ def _rows(rows: tuple[Row, ...], *, with_truth: bool) -> Table:
     columns += [Column("variant"), Column("latency", number=True, width=TIME_WIDTH)]
 
     def cells(row: Row) -> tuple[str, ...]:
-        truth = (_shown(row.truth), "" if row.error is None else f"{row.error:+.2f}") if with_truth else ()
+        truth = (_shown(row.truth), _signed(row.error)) if with_truth else ()
         return str(row.number), _shown(row.prediction), *truth, row.variant, _milliseconds(row.milliseconds)
 
     return Table(tuple(columns), tuple(cells(row) for row in rows))
@@ -93,6 +93,11 @@ def _shown(value: Prediction | object) -> str:
         return ", ".join(map(_shown, value))
     text = str(value)
     return text if len(text) <= 60 else text[:59] + "…"  # noqa: PLR2004 - what fits a table
+
+
+def _signed(error: float | None) -> str:
+    text = "" if error is None else f"{error:+.2f}"
+    return text.lstrip("+-") if text.strip("+-0.") == "" else text  # not -0.00
 
 
 def _milliseconds(value: float) -> str:

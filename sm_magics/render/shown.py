@@ -23,7 +23,7 @@ class Shown:
         raise NotImplementedError
 
     def __str__(self) -> str:
-        from sm_magics.render import text  # noqa: PLC0415 - only what is shown costs
+        from sm_magics.render import text
 
         return text.render(self.view())
 
@@ -39,6 +39,6 @@ class Shown:
 
 def bundle(view: View) -> dict[str, str]:
     """Return a card for every front end: HTML where it can be shown, text where not."""
-    from sm_magics.render import html, text  # noqa: PLC0415 - only what is shown costs
+    from sm_magics.render import html, text
 
     return {"text/plain": text.render(view), "text/html": html.render(view)}

@@ -53,7 +53,7 @@ def endpoint(
     config: Mapping[str, Any] | None,
     where: str,
     *,
-    done: Sequence[Action] | None = None,
+    done: str | None = None,
     body: str | None = None,
 ) -> View:
     """Return the card of an endpoint: what serves, with which weight, on what, and what was just done to it.
@@ -65,7 +65,7 @@ def endpoint(
     where
         The connection's label.
     done
-        The calls that were made; None when none were asked for.
+        What was done to it, in a sentence.
     body
         The cell that would reproduce the endpoint.
     """
@@ -76,7 +76,7 @@ def endpoint(
     if snapshot.failure_reason:
         blocks.append(Note(f"Reason: {snapshot.failure_reason}", "bad"))
     if done is not None:
-        blocks.append(Note(_done(done)))
+        blocks.append(Note(done))
     if body is not None:
         blocks.append(Code(body, f"The cell that would reproduce it: %%sm_endpoint {snapshot.name}"))
     return View(f"Endpoint {snapshot.name}", badge(snapshot.status), tuple(blocks))
@@ -132,12 +132,13 @@ def _instances(state: VariantState, detail: Mapping[str, Any]) -> str:
     return f"{reached}{count} × {kind}" if kind else f"{reached}{count}"
 
 
-def _done(done: Sequence[Action]) -> str:
+def done(done: Sequence[Action], *, verified: bool) -> str:
+    """Return the sentence that tells which calls were made."""
     if not done:
         return "Nothing to change: the endpoint is what the cell says."
     calls = Counter(each.operation for each in done)
     told = ", ".join(name if number == 1 else f"{number} × {name}" for name, number in calls.items())
-    return f"Done and verified, with {told}."
+    return f"Done and verified: {told}." if verified else f"Asked for, and not waited for: {told}."
 
 
 def short_image(uri: str) -> str:
@@ -258,7 +259,8 @@ def model(name: str, request: Mapping[str, Any], note: str) -> View:
         *((key, value) for key, value in (container.get("Environment") or {}).items()),
         ("role", request.get("ExecutionRoleArn", "")),
     ]
-    return View(f"Model {name}", None, (Facts(tuple(pairs)), Note(note)))
+    blocks: list[Block] = [Facts(tuple(pairs))]
+    return View(f"Model {name}", None, (*blocks, Note(note)) if note else tuple(blocks))
 
 
 def facts(title: str, pairs: Mapping[str, str], note: str = "") -> View:

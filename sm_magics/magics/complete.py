@@ -1,0 +1,131 @@
+"""Completion in our cells and lines: flags, keys and values of the spec, names on the connection, `$variables`.
+
+Nothing is contacted that the session has not contacted before: names come from a connection only once there is one.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.completer import SimpleCompletion
+
+from sm_magics.errors import SmError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from sm_magics.magics.session import Session
+
+__all__ = ["Completer"]
+
+NAMES_SECONDS = 5.0  # for which names that were listed are good
+_MAGIC = re.compile(r"^\s*(?:\w+\s*=\s*)?(%{1,2})(sm_\w+)\s")
+_MODEL_VALUE = re.compile(r"(?:^|[\s{,])model:\s*([\w-]*)$")
+_SHELL_NAMES = frozenset({"In", "Out", "exit", "quit", "get_ipython", "open"})
+
+
+class Completer:
+    """A matcher of IPython's completer, one for a session."""
+
+    matcher_identifier = "sm_magics"
+    matcher_api_version = 2
+    matcher_priority = 100.0
+
+    def __init__(self, session: Session, clock: Callable[[], float] = time.monotonic) -> None:
+        self._session = session
+        self._clock = clock
+        self._listed: dict[str, tuple[float, list[str]]] = {}
+
+    def __call__(self, context: Any) -> dict[str, Any]:
+        """Return what may stand at the cursor; nothing outside our cells and lines."""
+        first, _, body = context.full_text.partition("\n")
+        in_cell = _MAGIC.match(first + " ")
+        before = context.text_until_cursor
+        try:
+            if context.cursor_line > 0 and in_cell and in_cell[1] == "%%":
+                return self._in_body(in_cell[2], body, context.cursor_line - 1, context.cursor_position)
+            on_line = _MAGIC.match(before)
+            if on_line:
+                return self._on_line(on_line[2], before[on_line.end() :])
+        except SmError:
+            return _result([], "")
+        return _result([], "", suppress=False)
+
+    def _in_body(self, magic: str, body: str, line: int, column: int) -> dict[str, Any]:
+        from sm_magics.spec import suggest
+
+        if magic not in {"sm_endpoint", "sm_model"}:
+            return _result([], "", suppress=False)
+        found = suggest(body, line, column, self._variables())
+        before = body.split("\n")[line][:column]
+        items = [SimpleCompletion(each.text, type="property") for each in found.items]
+        if model := _MODEL_VALUE.search(before):
+            names = [*self._session.declared, *self._names("Model")]
+            items += [SimpleCompletion(each, type="instance") for each in names if each.startswith(model[1])]
+        return _result(items, before[found.start :])
+
+    def _on_line(self, magic: str, text: str) -> dict[str, Any]:
+        *earlier, word = re.split(r"[\s=]", text) or [""]
+        candidates: Iterable[str] = ()
+        if word.startswith("-"):
+            candidates = self._flags(magic)
+        elif word.startswith("$"):
+            candidates = [f"${each}" for each in self._variables()]
+        elif earlier and earlier[-1] == "--variant":
+            candidates = self._variants(earlier[0])
+        elif not any(earlier):
+            candidates = self._first_words(magic)
+        items = [SimpleCompletion(each, type="option") for each in candidates if each.startswith(word)]
+        return _result(items, word)
+
+    def _flags(self, magic: str) -> list[str]:
+        function = self._session.shell.find_line_magic(magic) or self._session.shell.find_cell_magic(magic)
+        if function is None:
+            return []
+        actions = function.parser._actions  # noqa: SLF001 - argparse has no other way
+        return [flag for action in actions for flag in action.option_strings if flag.startswith("--")]
+
+    def _first_words(self, magic: str) -> list[str]:
+        if magic == "sm_connect":
+            return ["local", "aws"]
+        if magic == "sm_config":
+            return ["display=", "timeout=", "wait="]
+        if magic == "sm_help":
+            table = self._session.shell.magics_manager.magics
+            return sorted(each for each in {**table["line"], **table["cell"]} if each.startswith("sm_"))
+        if magic == "sm_model":
+            return [*self._session.declared, *self._names("Model")]
+        return self._names("Endpoint")
+
+    def _names(self, kind: str) -> list[str]:
+        """Return the names of all endpoints or models; none before the session has connected."""
+        connection = self._session.connected
+        if connection is None:
+            return []
+        at, names = self._listed.get(kind, (float("-inf"), []))
+        if self._clock() - at > NAMES_SECONDS:
+            rows = connection.call(f"List{kind}s", MaxResults=100)[f"{kind}s"]
+            names = sorted(row[f"{kind}Name"] for row in rows)
+            self._listed[kind] = self._clock(), names
+        return names
+
+    def _variants(self, endpoint: str) -> list[str]:
+        from sm_magics.watch import look
+
+        connection = self._session.connected
+        snapshot = None if connection is None else look(connection, endpoint)
+        return [] if snapshot is None else [each.name for each in snapshot.variants]
+
+    def _variables(self) -> list[str]:
+        return sorted(
+            name
+            for name, value in self._session.variables.items()
+            if not name.startswith("_") and name not in _SHELL_NAMES and not isinstance(value, ModuleType)
+        )
+
+
+def _result(items: list[SimpleCompletion], fragment: str, *, suppress: bool = True) -> dict[str, Any]:
+    return {"completions": items, "matched_fragment": fragment, "suppress": suppress, "ordered": True}

@@ -1,0 +1,176 @@
+"""`%%sm_endpoint`: the cell is what the endpoint should be; `%sm_endpoint` shows it; `%sm_status` and `%sm_delete`."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import magics_class
+
+from sm_magics.errors import CellError, DeployError
+from sm_magics.magics.base import SmMagics, magic
+from sm_magics.magics.options import flag, name, output, quiet, waiting
+
+if TYPE_CHECKING:
+    import argparse
+
+    from sm_magics.connection import Connection
+    from sm_magics.results import Endpoint
+    from sm_magics.watch import Snapshot
+
+__all__ = ["CELL_BEGINS", "EndpointMagics", "refuse"]
+
+CELL_BEGINS = 2  # the line of a cell on which the body of a cell magic begins
+
+
+@magics_class
+class EndpointMagics(SmMagics):
+    """The magics about endpoints."""
+
+    @magic(
+        "line_cell",
+        name("the endpoint"),
+        flag("--dry-run", what="show what would be done, and do nothing"),
+        waiting,
+        quiet,
+        output,
+    )
+    def sm_endpoint(self, given: argparse.Namespace, cell: str | None) -> Any:
+        """Make an endpoint what the cell says; as a line, show it and the cell that would reproduce it.
+
+        The cell is YAML, for example:
+
+            variants:
+              Linear-Model: {model: $linear, weight: 4}
+              XGB-Model:    {model: $xgb, instance: ml.m5.large, weight: 1}
+
+        Running it again changes nothing; running it changed updates the endpoint, which serves all the while.
+        """
+        if cell is None:
+            refuse(given, dry_run=False, wait=None, timeout=None)
+            return self._show(given.name)
+        from sm_magics.deploy import deploy, observe
+        from sm_magics.plan import plan
+        from sm_magics.resolve import resolve
+        from sm_magics.results import Planned
+        from sm_magics.spec import parse_endpoint
+
+        spec = parse_endpoint(cell, given.name, self.session.variables, first_line=CELL_BEGINS)
+        connection = self.session.connection()
+        target = resolve(spec, connection, self.session.declared)
+        if given.dry_run:
+            return Planned(plan(target, observe(connection, target)))
+        events = deploy(
+            connection,
+            target,
+            self.session.clock,
+            wait=self.session.waits(given),
+            timeout=self.session.timeout(given),
+        )
+        return self._follow(given, connection, events)
+
+    @magic("line", name("the endpoint; all of them without", optional=True), waiting, quiet, output)
+    def sm_status(self, given: argparse.Namespace, _cell: str | None) -> Any:
+        """Show an endpoint, or the table of all endpoints; with --wait, once it has settled."""
+        from sm_magics.deploy import settle
+        from sm_magics.results import EndpointTable
+        from sm_magics.watch import look
+
+        connection = self.session.connection()
+        if given.name is None:
+            refuse(given, wait=None, timeout=None)
+            pages = connection.pages("ListEndpoints", SortBy="Name", SortOrder="Ascending")
+            snapshots = [look(connection, row["EndpointName"]) for page in pages for row in page["Endpoints"]]
+            return EndpointTable(tuple(filter(None, snapshots)), connection.label)
+        snapshot = _look(connection, given.name)
+        if given.wait and not snapshot.settled:
+            timeout = self.session.timeout(given)
+            events = settle(connection, given.name, self.session.clock, timeout)
+            self.session.follow(events, given, f"endpoint '{given.name}'")
+            snapshot = _look(connection, given.name)
+        return _result(connection, snapshot)
+
+    @magic(
+        "line",
+        name("the endpoint"),
+        flag("--yes", what="delete it; without this, show what would be deleted"),
+        flag("--dry-run", what="show what would be deleted, and do nothing"),
+        waiting,
+        quiet,
+        output,
+    )
+    def sm_delete(self, given: argparse.Namespace, _cell: str | None) -> Any:
+        """Delete an endpoint with its configs and models, in a safe order, and only what was made here."""
+        from sm_magics.inventory import delete, deletion
+        from sm_magics.results import Deleted
+
+        connection = self.session.connection()
+        going = deletion(connection, given.name)
+        if given.dry_run or not given.yes:
+            return Deleted(going, done=False)
+        wait, timeout = self.session.waits(given), self.session.timeout(given)
+        events = delete(connection, going, self.session.clock, wait=wait, timeout=timeout)
+        self.session.follow(events, given, f"the deletion of endpoint '{given.name}'")
+        return Deleted(going, done=True)
+
+    @magic("line", quiet, output)
+    def sm_list(self, _given: argparse.Namespace, _cell: str | None) -> Any:
+        """List everything that was made here: endpoints, configs, models, and what is left over from deleted ones."""
+        from sm_magics.inventory import inventory
+        from sm_magics.results import Listing
+
+        connection = self.session.connection()
+        return Listing(inventory(connection), connection.label)
+
+    def _follow(self, given: argparse.Namespace, connection: Connection, events: Any) -> Endpoint:
+        """Show the events of a deployment and return the endpoint; a failed one is kept by `-o` before it is raised."""
+        from sm_magics.deploy import Called, Reached
+
+        try:
+            happened = self.session.follow(events, given, f"endpoint '{given.name}'")
+        except DeployError as error:
+            if error.snapshot is not None:
+                self.session.keep(given.out, _result(connection, error.snapshot))
+            raise
+        done = [each.action for each in happened if isinstance(each, Called)]
+        reached = happened[-1]
+        assert isinstance(reached, Reached)  # noqa: S101 - what a deployment that does not raise ends with
+        return _result(connection, reached.snapshot, done=done, verified=reached.verified)
+
+    def _show(self, endpoint: str) -> Endpoint:
+        from sm_magics.resolve import spec_of
+        from sm_magics.spec import to_yaml
+
+        connection = self.session.connection()
+        shown = _result(connection, _look(connection, endpoint))
+        spec = spec_of(connection, shown.snapshot, shown.config)
+        return replace(shown, body=None if spec is None else to_yaml(spec))
+
+
+def refuse(given: argparse.Namespace, **defaults: Any) -> None:
+    """Raise for options that say nothing here: an option is never ignored."""
+    for option, default in defaults.items():
+        if getattr(given, option) != default:
+            flag = "--" + option.replace("_", "-")
+            raise CellError(f"{flag} says nothing here", hint="it belongs to the magic that changes the endpoint")
+
+
+def _look(connection: Connection, endpoint: str) -> Snapshot:
+    from sm_magics.watch import look
+
+    snapshot = look(connection, endpoint)
+    if snapshot is None:
+        names = [row["EndpointName"] for page in connection.pages("ListEndpoints") for row in page["Endpoints"]]
+        near = difflib.get_close_matches(endpoint, names, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else "%sm_status shows all endpoints"
+        raise CellError(f"there is no endpoint '{endpoint}' on {connection.label}", hint=hint)
+    return snapshot
+
+
+def _result(connection: Connection, snapshot: Any, *, done: Any = None, verified: bool = True) -> Endpoint:
+    from sm_magics.deploy import describe
+    from sm_magics.results import Endpoint
+
+    config = describe(connection, "EndpointConfig", snapshot.config_name)
+    return Endpoint(snapshot, config, connection.label, done=done, verified=verified)

@@ -1,0 +1,69 @@
+"""`%sm_help`: what there is, and what each magic and each key of a cell means."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import magics_class
+
+from sm_magics.errors import CellError
+from sm_magics.magics.base import SmMagics, magic
+from sm_magics.magics.options import argument, usage
+
+if TYPE_CHECKING:
+    import argparse
+
+    from sm_magics.render.view import View
+
+__all__ = ["HelpMagics"]
+
+
+@magics_class
+class HelpMagics(SmMagics):
+    """The magic that explains the others."""
+
+    @magic("line", argument("topic", nargs="?", metavar="TOPIC", help="a magic, or a key of a cell"))
+    def sm_help(self, given: argparse.Namespace, _cell: str | None) -> Any:
+        """Explain a magic or a key of a cell, such as `weight`; without a topic, list what there is."""
+        from sm_magics.results import Card
+
+        return Card(self._all() if given.topic is None else self._about(given.topic))
+
+    def _all(self) -> View:
+        from sm_magics.render.view import Column, Note, Table, View
+
+        rows = tuple((spelled, _first_sentence(function)) for spelled, function in _magics(self.shell).items())
+        table = Table((Column("magic"), Column("what it does")), rows)
+        note = Note("%sm_help MAGIC explains one with its options; %sm_help KEY a key of a cell, such as weight.")
+        return View("sm_magics", None, (table, note))
+
+    def _about(self, topic: str) -> View:
+        from sm_magics.render.view import Code, Column, Table, View
+        from sm_magics.spec import explain, keys
+
+        functions = {spelled.strip("%").split()[0]: each for spelled, each in _magics(self.shell).items()}
+        asked = topic.strip("%")
+        if asked in functions:
+            return View(f"Help for {asked}", None, (Code(usage(functions[asked])),))
+        rows = tuple(explain(asked))
+        if rows:
+            columns = (Column("where"), Column("SageMaker's name"), Column("takes"), Column("what it is"))
+            return View(f"Help for {asked}", None, (Table(columns, rows),))
+        near = difflib.get_close_matches(asked, [*functions, *keys()], n=1, cutoff=0.5)
+        raise CellError(f"there is no help for '{topic}'", hint=f"did you mean {near[0]}?" if near else "try %sm_help")
+
+
+def _magics(shell: Any) -> dict[str, Any]:
+    """Return our magics as they are written, `%%` where they take a cell."""
+    lines, cells = shell.magics_manager.magics["line"], shell.magics_manager.magics["cell"]
+    names = sorted(name for name in {**lines, **cells} if name.startswith("sm_"))
+    spelled = {
+        name: " ".join([*([f"%%{name}"] if name in cells else []), *([f"%{name}"] if name in lines else [])])
+        for name in names
+    }
+    return {spelled[name]: lines.get(name, cells.get(name)) for name in names}
+
+
+def _first_sentence(function: Any) -> str:
+    return str(function.parser.description or "").strip().split("\n")[0]

@@ -1,0 +1,115 @@
+"""How a magic's line is read: argparse through IPython's decorators, with options shared between magics.
+
+One flag means one thing everywhere. Whatever is wrong with a line is a `CellError`, raised: IPython's own `UsageError`
+would make nbconvert and nbval report success.
+"""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import inspect
+import re
+import shlex
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic_arguments import argument
+
+from sm_magics.errors import CellError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["HelpAsked", "argument", "duration", "flag", "name", "output", "parse", "quiet", "usage", "waiting"]
+
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+class HelpAsked(Exception):  # noqa: N818 - no error: the user asked
+    """The line asks for help with `--help`."""
+
+
+def duration(text: str) -> float:
+    """Return a duration such as `30s`, `5m` or `1.5h` in seconds; a bare number is seconds."""
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?", text.strip())
+    if found is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is no duration; write 30s, 5m or 1h")
+    return float(found[1]) * _SECONDS[found[2] or "s"]
+
+
+def name(what: str, *, optional: bool = False) -> Callable[[Any], Any]:
+    """Return the decorator of the name that comes first on the line."""
+    return argument("name", nargs="?" if optional else None, metavar="NAME", help=what)
+
+
+def flag(*names: str, what: str) -> Callable[[Any], Any]:
+    """Return the decorator of a flag that is on or off."""
+    return argument(*names, action="store_true", help=what)
+
+
+def output(function: Any) -> Any:
+    """Add `-o NAME`: keep the result in a variable, which a cell magic cannot return."""
+    return argument("-o", "--out", metavar="VARIABLE", help="keep the result in this variable")(function)
+
+
+def quiet(function: Any) -> Any:
+    """Add `--quiet`."""
+    return argument("--quiet", action="store_true", help="show neither progress nor card")(function)
+
+
+def waiting(function: Any) -> Any:
+    """Add `--wait`, `--no-wait` and `--timeout`."""
+    for add in (
+        argument("--timeout", type=duration, metavar="TIME", help="wait at most so long: 30s, 10m, 1h"),
+        argument("--no-wait", dest="wait", action="store_false", help="return once the service has accepted the calls"),
+        argument("--wait", dest="wait", action="store_true", default=None, help="wait until the endpoint has settled"),
+    ):
+        function = add(function)
+    return function
+
+
+def parse(magic: Any, line: str) -> argparse.Namespace:
+    """Return what a magic's line says.
+
+    Parameters
+    ----------
+    magic
+        The magic's function, decorated by `magic_arguments`.
+
+    Raises
+    ------
+    CellError
+        When the line cannot be understood.
+    HelpAsked
+        When it asks for help.
+    """
+    parser = magic.parser
+    parser.allow_abbrev = False
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise CellError(f"the line cannot be read: {str(error).lower()}", hint=f"close the quote: {line}") from None
+    if "--help" in words or "-h" in words:
+        raise HelpAsked
+    try:
+        given: argparse.Namespace = parser.parse_args(words)
+    except UsageError as error:
+        raise CellError(str(error), hint=_hint(parser, words)) from None
+    return given
+
+
+def usage(magic: Any) -> str:
+    """Return the usage, the options and the description of a magic."""
+    return inspect.cleandoc(magic.parser.format_help().replace("::", "", 1)).strip()
+
+
+def _hint(parser: argparse.ArgumentParser, words: list[str]) -> str:
+    flags = [flag for action in parser._actions for flag in action.option_strings]  # noqa: SLF001 - argparse has no other way
+    for word in words:
+        flag = word.partition("=")[0]
+        if flag.startswith("-") and flag not in flags and not re.fullmatch(r"-\d.*", flag):
+            near = difflib.get_close_matches(flag, flags, n=1)
+            if near:
+                return f"did you mean {near[0]}?"
+    return " ".join(parser.format_usage().replace("::", "").split())

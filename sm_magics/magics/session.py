@@ -1,0 +1,153 @@
+"""What the magics of one shell share: the connection, the settings, the declared models, and how results are shown."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from sm_magics.errors import CellError, Detached
+from sm_magics.magics.options import duration
+from sm_magics.watch import Clock
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from sm_magics.connection import Connection
+
+__all__ = ["DISPLAYS", "Session", "Settings"]
+
+DISPLAYS = ("auto", "live", "static", "text")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What `%sm_config` sets: how progress is shown, and whether and how long cells wait (seconds)."""
+
+    display: str = "auto"
+    wait: bool = True
+    timeout: float = 3600.0
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Settings:
+        """Return the settings that a new shell begins with.
+
+        Raises
+        ------
+        CellError
+            When `SM_MAGICS_DISPLAY` is none of the displays.
+        """
+        display = environment.get("SM_MAGICS_DISPLAY")
+        return cls() if display is None else cls().changed("display", display)
+
+    def changed(self, name: str, text: str) -> Settings:
+        """Return the settings with one changed.
+
+        Raises
+        ------
+        CellError
+            When the value is none that the setting takes.
+        """
+        if name == "display" and text in DISPLAYS:
+            return replace(self, display=text)
+        if name == "wait" and text in {"true", "false"}:
+            return replace(self, wait=text == "true")
+        if name == "timeout":
+            try:
+                return replace(self, timeout=duration(text))
+            except argparse.ArgumentTypeError as error:
+                raise CellError(f"timeout: {error}") from None
+        takes = {"display": ", ".join(DISPLAYS), "wait": "true or false"}[name]
+        raise CellError(f"{name} cannot be '{text}'", hint=f"it takes {takes}")
+
+
+@dataclass
+class Session:
+    """One shell's state.
+
+    The connection is made on first use: to the embedded engine, unless `%sm_connect` said otherwise.
+    """
+
+    shell: Any
+    settings: Settings = field(default_factory=lambda: Settings.from_environment(os.environ))
+    declared: dict[str, str] = field(default_factory=dict)
+    connect: Callable[[], Connection] | None = None
+    clock: Clock = field(default_factory=Clock)
+    _connection: Connection | None = None
+
+    @property
+    def variables(self) -> Mapping[str, Any]:
+        """The notebook's variables."""
+        return self.shell.user_ns  # type: ignore[no-any-return]  # IPython is typed in part
+
+    @property
+    def connected(self) -> Connection | None:
+        """The connection that was made, None before the first use."""
+        return self._connection
+
+    def connection(self) -> Connection:
+        """Return the connection; the engine is started again should it have stopped."""
+        if self.connect is None:
+            from sm_magics.connection import connect_local
+
+            self.connect = connect_local
+        fresh = self.connect()
+        if self._connection is None or fresh.endpoint_url != self._connection.endpoint_url:
+            self._connection = fresh
+        return self._connection
+
+    def use(self, connect: Callable[[], Connection]) -> Connection:
+        """Make the connection that all later cells use."""
+        connection = connect()
+        self.connect, self._connection = connect, connection
+        self.declared.clear()
+        return connection
+
+    def follow(self, events: Iterable[Any], given: argparse.Namespace, what: str) -> list[Any]:
+        """Show events while they happen, and return them; of the looks at the endpoint only the last.
+
+        Raises
+        ------
+        Detached
+            When the user interrupts: what was begun goes on by itself.
+        """
+        from sm_magics.deploy import Seen
+        from sm_magics.live.display import Nothing, choose
+
+        display = Nothing() if given.quiet else choose(self.settings.display, self.shell, sys.stdout.write)
+        happened: list[Any] = []
+        try:
+            for event in events:
+                display.show(event)
+                if happened and isinstance(event, Seen) and isinstance(happened[-1], Seen):
+                    happened.pop()
+                happened.append(event)
+        except KeyboardInterrupt:
+            raise Detached(f"stopped waiting; {what} goes on by itself\n  run it again to go on from there") from None
+        finally:
+            display.close()
+        return happened
+
+    def waits(self, given: argparse.Namespace) -> bool:
+        """Whether this call waits: as the line says, else as the settings say."""
+        return self.settings.wait if given.wait is None else bool(given.wait)
+
+    def timeout(self, given: argparse.Namespace) -> float:
+        """How long this call waits at most, in seconds."""
+        return self.settings.timeout if given.timeout is None else float(given.timeout)
+
+    def keep(self, name: str | None, value: Any) -> None:
+        """Put a result into the variable that `-o` names.
+
+        Raises
+        ------
+        CellError
+            When that is no name for a variable.
+        """
+        if name is None:
+            return
+        if not name.isidentifier():
+            raise CellError(f"-o {name}: that is no name for a variable")
+        self.shell.user_ns[name] = value

@@ -1,0 +1,143 @@
+"""From a spec to a target: packages what the cell gives as models, and finds those that it names."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+from sm_magics.errors import CellError, PackagingError, ServiceError
+from sm_magics.models import Place, as_label, package
+from sm_magics.spec import EndpointSpec, NamedModel, VariantSpec
+from sm_magics.target import MODEL_TAG, content, target
+from sm_magics.watch import is_missing
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sm_magics.connection import Connection
+    from sm_magics.models import DesiredModel
+    from sm_magics.spec import ModelSource, ModelSpec
+    from sm_magics.target import Target
+    from sm_magics.watch import Snapshot
+
+__all__ = ["desired_model", "find_model", "resolve", "spec_of"]
+
+
+def resolve(spec: EndpointSpec, connection: Connection, declared: Mapping[str, str]) -> Target:
+    """Return what `spec` asks for on a connection, every model packaged or found.
+
+    Parameters
+    ----------
+    declared
+        Names of models that cells declared, and the SageMaker models they stand for.
+
+    Raises
+    ------
+    PackagingError, CellError
+        When a model cannot be packaged, or there is none of a name.
+    """
+    names: dict[str, str] = {}
+    made: dict[str, DesiredModel] = {}
+    for variant in (*spec.variants, *spec.shadow):
+        if isinstance(variant.model, NamedModel):
+            names[variant.name] = find_model(variant.model.name, connection, declared)["ModelName"]
+            continue
+        label = as_label(f"{spec.name}-{variant.name}")
+        desired = _packaged(f"variant {variant.name}", label, variant.model, connection, spec.role)
+        made[desired.name] = desired
+        names[variant.name] = desired.name
+    return target(spec, names, list(made.values()))
+
+
+def desired_model(spec: ModelSpec, connection: Connection) -> DesiredModel:
+    """Return the model that a cell of its own declares.
+
+    Raises
+    ------
+    PackagingError
+        When it cannot be packaged.
+    """
+    if isinstance(spec.source, NamedModel):
+        raise CellError(
+            f"model '{spec.name}' is declared as the name of another", hint="use that name in the endpoint's cell"
+        )
+    return _packaged(f"model {spec.name}", as_label(spec.name), spec.source, connection, None)
+
+
+def find_model(name: str, connection: Connection, declared: Mapping[str, str]) -> Mapping[str, Any]:
+    """Return the DescribeModel answer of the model that a cell calls `name`.
+
+    That is the one that a cell of this session declared so, else the SageMaker model of that very name, else the newest
+    that an earlier session declared so.
+
+    Raises
+    ------
+    CellError
+        When there is none.
+    """
+    for candidate in filter(None, (declared.get(name), name)):
+        found = _describe(connection, candidate)
+        if found is not None:
+            return found
+    listed = connection.call("ListModels", NameContains=as_label(name)[:40], MaxResults=100)["Models"]
+    for row in listed:  # newest first
+        tags = connection.call("ListTags", ResourceArn=row["ModelArn"])["Tags"]
+        if {"Key": MODEL_TAG, "Value": name} in tags:
+            found = _describe(connection, row["ModelName"])
+            if found is not None:
+                return found
+    raise CellError(f"there is no model '{name}'", hint=_nearest(name, connection, declared))
+
+
+def spec_of(connection: Connection, snapshot: Snapshot, config: Mapping[str, Any] | None) -> EndpointSpec | None:
+    """Return the spec that would reproduce an endpoint as it is now, None when its config was deleted."""
+    if config is None:
+        return None
+    now = {each.name: each for each in snapshot.variants}
+
+    def variant(found: Mapping[str, Any]) -> VariantSpec:
+        fields = {key: value for key, value in found.items() if key not in {"VariantName", "ModelName"}}
+        state = now.get(found["VariantName"])
+        if state is not None:
+            fields["InitialVariantWeight"] = state.wanted_weight
+            if state.wanted_count is not None:
+                fields["InitialInstanceCount"] = state.wanted_count
+        return VariantSpec(found["VariantName"], NamedModel(found.get("ModelName", "")), fields)
+
+    kept = content(config)
+    tags = connection.call("ListTags", ResourceArn=snapshot.arn)["Tags"]
+    return EndpointSpec(
+        name=snapshot.name,
+        variants=tuple(map(variant, config["ProductionVariants"])),
+        shadow=tuple(map(variant, config.get("ShadowProductionVariants") or ())),
+        config={key: value for key, value in kept.items() if not key.endswith("ProductionVariants")},
+        deployment={},
+        tags={each["Key"]: each["Value"] for each in tags if not each["Key"].startswith(("sm_magics:", "aws:"))},
+        role=None,
+    )
+
+
+def _packaged(what: str, label: str, source: ModelSource, connection: Connection, role: str | None) -> DesiredModel:
+    place = Place(connection.region, role or connection.role, connection.artifacts.prefix)
+    try:
+        return package(label, source, place)  # type: ignore[arg-type]  # a NamedModel does not get here
+    except PackagingError as error:
+        raise PackagingError(f"{what}: {error.message}", hint=error.hint) from error
+
+
+def _describe(connection: Connection, name: str) -> Mapping[str, Any] | None:
+    try:
+        answer: Mapping[str, Any] = connection.call("DescribeModel", ModelName=name)
+    except ServiceError as error:
+        if is_missing(error) or "constraint" in str(error):
+            return None
+        raise
+    return answer
+
+
+def _nearest(name: str, connection: Connection, declared: Mapping[str, str]) -> str:
+    rows = connection.call("ListModels", MaxResults=100)["Models"]
+    near = difflib.get_close_matches(name, [*declared, *(row["ModelName"] for row in rows)], n=1, cutoff=0.5)
+    if near:
+        return f"did you mean '{near[0]}'?"
+    return f"declare it in a %%sm_model {name} cell, or give an object of the notebook: $name"
