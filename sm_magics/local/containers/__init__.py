@@ -1,1 +1,69 @@
-"""The containers that the embedded engine serves."""
+"""The containers that the embedded engine serves: which one an image is, and how to load its model.
+
+`find` names the container of an image URI; `Kind.load` gives the loaded model behind `contract.Container`. Nothing here
+imports numpy or xgboost: a worker that serves a model holds little more than Python and the model itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from sm_magics.local.containers import linear_learner, xgboost, xgboost_library
+from sm_magics.local.containers.contract import Container, LoadError, Request, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["Container", "Kind", "LoadError", "Request", "Response", "find"]
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One container that this engine has: its name, and the tag of the image, which says how it behaves."""
+
+    name: Literal["xgboost", "linear-learner"]
+    version: str
+
+    def preload(self) -> None:
+        """Load what every worker needs, once, in the process that they are forked from. Starts no threads."""
+        if self.name == "xgboost":
+            with contextlib.suppress(LoadError):  # a worker that needs the missing library says so by itself
+                xgboost_library.library()
+
+    def load(self, model_dir: Path, environment: Mapping[str, str]) -> Container:
+        """Load the model in `model_dir` as the container would with these environment variables.
+
+        Raises
+        ------
+        LoadError
+            When the container could not load it; its text is what the container would log.
+        """
+        if self.name == "xgboost":
+            return xgboost.load(model_dir, environment, self.version)
+        return linear_learner.load(model_dir)
+
+
+_REPOSITORIES: Mapping[str, Literal["xgboost", "linear-learner"]] = {
+    "xgboost": "xgboost",
+    "sagemaker-xgboost": "xgboost",
+    "linear-learner": "linear-learner",
+}
+_IMAGE = re.compile(
+    r"(?:(?:[\w-]+(?:\.[\w-]+)+|localhost)(?::\d+)?/)?(?P<repository>[a-z0-9-]+)"
+    r"(?::(?P<tag>[\w.-]+)(?:@sha256:[0-9a-f]{64})?)?"
+)
+
+
+def find(image_uri: str) -> Kind | None:
+    """Return the container that serves an image, by the repository and tag of its URI; None for any other image."""
+    image = _IMAGE.fullmatch(image_uri)
+    name = _REPOSITORIES.get(image["repository"]) if image else None
+    if image is None or name is None:
+        return None
+    tag = image["tag"] or "latest"
+    first_party = image["repository"] != "sagemaker-xgboost"
+    return Kind(name, "1" if first_party and tag == "latest" else tag)  # of those images latest is the same as 1

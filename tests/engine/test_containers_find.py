@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from sm_magics.local import containers
+from sm_magics.local.containers import Kind, LoadError, find
+
+REGISTRY = "683313688378.dkr.ecr.us-east-1.amazonaws.com/"
+
+
+@pytest.mark.parametrize(
+    ("image", "kind"),
+    [
+        ("811284229777.dkr.ecr.us-east-1.amazonaws.com/xgboost:1", Kind("xgboost", "1")),
+        (REGISTRY + "sagemaker-xgboost:1.7-1", Kind("xgboost", "1.7-1")),
+        (REGISTRY + "sagemaker-xgboost:0.90-1-cpu-py3", Kind("xgboost", "0.90-1-cpu-py3")),
+        ("450853457545.dkr.ecr.cn-north-1.amazonaws.com.cn/sagemaker-xgboost:3.0-5", Kind("xgboost", "3.0-5")),
+        ("382416733822.dkr.ecr.us-east-1.amazonaws.com/linear-learner:1", Kind("linear-learner", "1")),
+        ("localhost:5000/linear-learner:1", Kind("linear-learner", "1")),
+        ("sagemaker-xgboost:3.2-0", Kind("xgboost", "3.2-0")),
+        ("sagemaker-xgboost:3.2-0@sha256:" + 64 * "0", Kind("xgboost", "3.2-0")),
+        ("xgboost:latest", Kind("xgboost", "1")),
+        ("linear-learner", Kind("linear-learner", "1")),
+        ("sagemaker-xgboost:latest", Kind("xgboost", "latest")),
+    ],
+)
+def test_an_image_is_known_by_its_repository_and_tag(image, kind):
+    assert find(image) == kind
+
+
+@pytest.mark.parametrize(
+    "image",
+    [
+        "",
+        REGISTRY + "sagemaker-scikit-learn:1.2-1-cpu-py3",
+        REGISTRY + "team/xgboost:1",
+        "team/xgboost:1",
+        REGISTRY + "xgboost-extended:1",
+        REGISTRY + "sagemaker-xgboost@sha256:" + 64 * "0",
+        "s3://bucket/xgboost:1",
+        "xgboost:1 ",
+    ],
+)
+def test_any_other_image_is_none_of_ours(image):
+    assert find(image) is None
+
+
+def test_preloading_without_xgboost_is_no_error(monkeypatch):
+    def missing():
+        raise LoadError("xgboost is not installed here")
+
+    monkeypatch.setattr(containers.xgboost_library, "library", missing)
+    Kind("xgboost", "3.0-5").preload()
+    Kind("linear-learner", "1").preload()
+
+
+def test_nothing_heavy_is_imported_and_preloading_starts_no_thread():
+    program = """
+import os, sys
+from sm_magics.local import containers
+containers.find("xgboost:1").preload()
+heavy = {"numpy", "pandas", "scipy", "xgboost", "sklearn", "botocore", "IPython"} & set(sys.modules)
+assert not heavy, heavy
+assert not os.path.exists("/proc/self/task") or len(os.listdir("/proc/self/task")) == 1
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
