@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Deletion", "Inventory", "Owned", "delete", "deletion", "inventory"]
 
+MODEL, DECLARED = "model", "declared model"
+_WORDS = {"Endpoint": "endpoint", "EndpointConfig": "endpoint config", "Model": MODEL}
 _OUR_CONFIG = re.compile(r"-[0-9a-f]{8}-[0-9a-f]{4}$")
 _OUR_MODEL = re.compile(r"-[0-9a-f]{8}$")
 
@@ -51,15 +53,15 @@ class Inventory:
     def leftovers(self) -> tuple[Owned, ...]:
         """Configs and models whose endpoint is no longer there."""
         alive = {each.name for each in self.endpoints}
-        parts = (*self.configs, *(each for each in self.models if each.kind == "model"))
+        parts = (*self.configs, *(each for each in self.models if each.kind == MODEL))
         return tuple(each for each in parts if each.owner not in alive)
 
 
 @dataclass(frozen=True, slots=True)
 class Deletion:
-    """What deleting an endpoint takes away, in order, and what it leaves with the reason."""
+    """What deleting `name` takes away, in order, and what it leaves with the reason."""
 
-    endpoint: str
+    name: str
     actions: tuple[Action, ...]
     kept: tuple[tuple[str, str], ...] = ()
 
@@ -80,12 +82,12 @@ def inventory(connection: Connection) -> Inventory:
 
 
 def deletion(connection: Connection, name: str) -> Deletion:
-    """Return what deleting the endpoint called `name` takes away.
+    """Return what deleting the endpoint called `name` takes away, or the model that a cell declared by that name.
 
     Raises
     ------
     PlanError
-        When there is nothing of that name, or it is not ours.
+        When there is nothing of that name, it is not ours, or an endpoint still serves the model.
     """
     snapshot = look(connection, name)
     if snapshot is not None and _tags(connection, snapshot.arn).get(ENDPOINT_TAG) is None:
@@ -94,15 +96,24 @@ def deletion(connection: Connection, name: str) -> Deletion:
             hint="delete it with the tool that made it",
         )
     configs = [each for each in _owned(connection, "EndpointConfig", _OUR_CONFIG) if each.owner == name]
-    models = [each for each in _owned(connection, "Model", _OUR_MODEL) if each.kind == "model" and each.owner == name]
+    owned = [each for each in _owned(connection, "Model", _OUR_MODEL) if each.owner == name]
+    models = [each for each in owned if each.kind == MODEL]
     if snapshot is None and not configs and not models:
-        raise PlanError(f"there is no endpoint '{name}'", hint="%sm_list shows what there is")
+        return _declared(connection, name, [each for each in owned if each.kind == DECLARED])
     users = _users(connection, {each.name for each in models}, but=name) if models else {}
     actions = [_delete("Endpoint", name, snapshot.status)] if snapshot is not None else []
     actions += [_delete("EndpointConfig", each.name, "") for each in configs]
     actions += [_delete("Model", each.name, "") for each in models if each.name not in users]
     kept = tuple((model, f"endpoint {user} serves it") for model, user in users.items())
     return Deletion(name, tuple(actions), kept)
+
+
+def _declared(connection: Connection, name: str, models: Sequence[Owned]) -> Deletion:
+    if not models:
+        raise PlanError(f"there is no endpoint and no declared model '{name}'", hint="%sm_list shows what there is")
+    for user in _users(connection, {each.name for each in models}, but="").values():
+        raise PlanError(f"endpoint '{user}' still serves model '{name}'", hint=f"first: %sm_delete {user} --yes")
+    return Deletion(name, tuple(_delete("Model", each.name, "") for each in models))
 
 
 def delete(
@@ -115,10 +126,10 @@ def delete(
     ServiceError, DeployError
         When the service refuses a call or the endpoint does not settle in time; running it again goes on from there.
     """
-    yield Planned(Plan(going.endpoint, "", {}, going.actions))
+    yield Planned(Plan(going.name, "", {}, going.actions))
     for action in going.actions:
         if action.operation == "DeleteEndpoint":
-            yield from settle(connection, going.endpoint, clock, timeout)
+            yield from settle(connection, going.name, clock, timeout)
         yield Calling(action)
         try:
             connection.call(action.operation, **action.request)
@@ -127,12 +138,11 @@ def delete(
                 raise
         yield Called(action)
         if wait and action.operation == "DeleteEndpoint":
-            yield from settle(connection, going.endpoint, clock, timeout)  # until it is gone
+            yield from settle(connection, going.name, clock, timeout)  # until it is gone
 
 
 def _delete(kind: str, name: str, before: str) -> Action:
-    words = {"Endpoint": "endpoint", "EndpointConfig": "endpoint config", "Model": "model"}[kind]
-    return Action(f"Delete{kind}", {f"{kind}Name": name}, f"{words} {name}", before, "gone", "made for this endpoint")
+    return Action(f"Delete{kind}", {f"{kind}Name": name}, f"{_WORDS[kind]} {name}", before, "gone", "made here")
 
 
 def _owned(connection: Connection, kind: str, named: re.Pattern[str] | None = None) -> Iterator[Owned]:
@@ -145,8 +155,7 @@ def _owned(connection: Connection, kind: str, named: re.Pattern[str] | None = No
             tags = _tags(connection, row[f"{kind}Arn"])
             owner = tags.get(ENDPOINT_TAG) or tags.get(MODEL_TAG)
             if owner:
-                declared = kind == "Model" and MODEL_TAG in tags
-                word = "declared model" if declared else {"EndpointConfig": "endpoint config"}.get(kind, kind.lower())
+                word = DECLARED if MODEL_TAG in tags else _WORDS[kind]
                 yield Owned(word, name, owner, row["CreationTime"], row.get("EndpointStatus", ""))
 
 

@@ -93,7 +93,7 @@ class EndpointMagics(SmMagics):
 
     @magic(
         "line",
-        name("the endpoint"),
+        name("the endpoint, or a model that a cell declared"),
         flag("--yes", what="delete it; without this, show what would be deleted"),
         flag("--dry-run", what="show what would be deleted, and do nothing"),
         waiting,
@@ -101,7 +101,7 @@ class EndpointMagics(SmMagics):
         output,
     )
     def sm_delete(self, given: argparse.Namespace, _cell: str | None) -> Any:
-        """Delete an endpoint with its configs and models, in a safe order, and only what was made here."""
+        """Delete an endpoint with its configs and models, or a declared model; only what was made here."""
         from sm_magics.inventory import delete, deletion
         from sm_magics.results import Deleted
 
@@ -111,7 +111,7 @@ class EndpointMagics(SmMagics):
             return Deleted(going, done=False)
         wait, timeout = self.session.waits(given), self.session.timeout(given)
         events = delete(connection, going, self.session.clock, wait=wait, timeout=timeout)
-        self.session.follow(events, given, f"the deletion of endpoint '{given.name}'")
+        self.session.follow(events, given, f"the deletion of '{given.name}'")
         return Deleted(going, done=True)
 
     @magic("line", quiet, output)

@@ -34,7 +34,7 @@ class HelpMagics(SmMagics):
         from sm_magics.render.view import Column, Note, Table, View
 
         rows = tuple((spelled, _first_sentence(function)) for spelled, function in _magics(self.shell).items())
-        table = Table((Column("magic"), Column("what it does")), rows)
+        table = Table((Column("magic"), Column("what it does", prose=True)), rows)
         note = Note("%sm_help MAGIC explains one with its options; %sm_help KEY a key of a cell, such as weight.")
         return View("sm_magics", None, (table, note))
 
@@ -48,7 +48,7 @@ class HelpMagics(SmMagics):
             return View(f"Help for {asked}", None, (Code(usage(functions[asked])),))
         rows = tuple(explain(asked))
         if rows:
-            columns = (Column("where"), Column("SageMaker's name"), Column("takes"), Column("what it is"))
+            columns = (Column("where"), Column("SageMaker's name"), Column("takes"), Column("what it is", prose=True))
             return View(f"Help for {asked}", None, (Table(columns, rows),))
         near = difflib.get_close_matches(asked, [*functions, *keys()], n=1, cutoff=0.5)
         raise CellError(f"there is no help for '{topic}'", hint=f"did you mean {near[0]}?" if near else "try %sm_help")

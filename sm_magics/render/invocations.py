@@ -25,7 +25,8 @@ def invocations(sent: Invocations) -> View:
     blocks: list[Block] = [_rows(listed, with_truth=with_truth)]
     if len(sent.rows) > len(listed):
         blocks.append(Note(f"… and {len(sent.rows) - len(listed)} more rows, in the object's `rows`."))
-    blocks.append(_split(sent))
+    if sent.target.variant is None:
+        blocks.append(_split(sent))
     count = len(sent.rows)
     of = f" of {sent.available}" if sent.available and sent.available > count else ""
     return View(f"{count}{of} row{'s' if count != 1 else ''} to {_address(sent.target)}", None, tuple(blocks))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 import unicodedata
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from sm_magics.render.view import Code, Facts, Note, Table
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["render"]
 
 GAP = "  "
+PROSE_WIDTH = 36
 
 
 def render(view: View) -> str:
@@ -44,8 +47,9 @@ def _block(block: Block) -> Iterator[str]:
 
 
 def _table(columns: tuple[Column, ...], rows: tuple[tuple[str, ...], ...]) -> Iterator[str]:
+    broken = [[_lines(cell, column) for cell, column in zip(row, columns, strict=True)] for row in rows]
     widths = [
-        max([column.width, _width(column.title), *(_width(row[place]) for row in rows)])
+        max([column.width, _width(column.title), *(_width(line) for row in broken for line in row[place])])
         for place, column in enumerate(columns)
     ]
 
@@ -58,7 +62,16 @@ def _table(columns: tuple[Column, ...], rows: tuple[tuple[str, ...], ...]) -> It
 
     yield line(tuple(column.title for column in columns))
     yield GAP + "─" * (sum(widths) + len(GAP) * (len(widths) - 1))
-    yield from (line(row) for row in rows)
+    for row in broken:
+        yield from map(line, zip_longest(*row, fillvalue=""))
+
+
+def _lines(cell: str, column: Column) -> list[str]:
+    return (
+        textwrap.wrap(cell, PROSE_WIDTH, break_long_words=False, break_on_hyphens=False) or [""]
+        if column.prose
+        else [cell]
+    )
 
 
 def _padded(text: str, width: int, *, right: bool = False) -> str:

@@ -28,10 +28,14 @@ class Facts:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """A column of a table; numbers stand right. `width` is the least number of characters that it takes as text."""
+    """A column of a table.
+
+    Numbers stand right. As text, a column takes at least `width` characters; one of prose is broken into lines.
+    """
 
     title: str
     number: bool = False
+    prose: bool = False
     width: int = 0
 
 

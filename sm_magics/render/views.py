@@ -39,7 +39,6 @@ _TONES: Mapping[str, Tone] = {
     "Failed": "bad",
     "OutOfService": "bad",
     "UpdateRollbackFailed": "bad",
-    "deleted": "plain",
 }
 
 
@@ -210,14 +209,14 @@ def plan(plan: Plan) -> View:
 def _actions(actions: Sequence[Action]) -> Table:
     columns = (
         Column("", number=True),
-        Column("what"),
-        Column("from"),
-        Column("to"),
         Column("AWS call"),
-        Column("why"),
+        Column("what", prose=True),
+        Column("from", prose=True),
+        Column("to", prose=True),
+        Column("why", prose=True),
     )
     rows = tuple(
-        (str(number), each.what, each.before or "–", each.after or "–", each.operation, each.why)
+        (str(number), each.operation, each.what, each.before or "–", each.after or "–", each.why)
         for number, each in enumerate(actions, 1)
     )
     return Table(columns, rows)
@@ -230,8 +229,8 @@ def deletion(going: Deletion, *, done: bool) -> View:
     blocks: list[Block] = [Table(columns, rows)]
     blocks += [Note(f"Kept model {name}: {why}.") for name, why in going.kept]
     if not done:
-        blocks.append(Note(f"Nothing was deleted. To do it: %sm_delete {going.endpoint} --yes"))
-    return View(f"Endpoint {going.endpoint}", badge("deleted") if done else Badge("still there", "busy"), tuple(blocks))
+        blocks.append(Note(f"Nothing was deleted. To do it: %sm_delete {going.name} --yes"))
+    return View(f"Deleting {going.name}", Badge("done", "good") if done else Badge("not yet", "busy"), tuple(blocks))
 
 
 def inventory(owned: Inventory, where: str) -> View:
