@@ -188,7 +188,7 @@ def summary(documentation: str) -> str:
     """Return the first sentence of a shape's documentation as plain text."""
     text = unescape(re.sub(r"<[^>]*>", " ", documentation))
     text = re.sub(r"\s+([.,;:)])", r"\1", " ".join(text.split()))
-    return re.split(r"(?<=[a-z)])\.(?=\s|$)", text, maxsplit=1)[0]
+    return re.split(r"(?<=[a-z0-9)])\.(?=\s|$)", text, maxsplit=1)[0]
 
 
 def matches(pattern: str, value: str) -> bool:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import time
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from IPython.core.completer import SimpleCompletion
 
@@ -59,7 +59,8 @@ class Completer:
 
         if magic not in {"sm_endpoint", "sm_model"}:
             return _result([], "", suppress=False)
-        found = suggest(body, line, column, self._variables())
+        cell: Literal["endpoint", "model"] = "endpoint" if magic == "sm_endpoint" else "model"
+        found = suggest(body, line, column, self._variables(), cell=cell)
         before = body.split("\n")[line][:column]
         items = [SimpleCompletion(each.text, type="property") for each in found.items]
         if model := _MODEL_VALUE.search(before):

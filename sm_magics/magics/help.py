@@ -40,7 +40,7 @@ class HelpMagics(SmMagics):
 
     def _about(self, topic: str) -> View:
         from sm_magics.render.view import Code, Column, Table, View
-        from sm_magics.spec import explain, keys
+        from sm_magics.spec import explain, words
 
         functions = {spelled.strip("%").split()[0]: each for spelled, each in _magics(self.shell).items()}
         asked = topic.strip("%")
@@ -50,7 +50,7 @@ class HelpMagics(SmMagics):
         if rows:
             columns = (Column("where"), Column("SageMaker's name"), Column("takes"), Column("what it is", prose=True))
             return View(f"Help for {asked}", None, (Table(columns, rows),))
-        near = difflib.get_close_matches(asked, [*functions, *keys()], n=1, cutoff=0.5)
+        near = difflib.get_close_matches(asked, [*functions, *words()], n=1, cutoff=0.5)
         raise CellError(f"there is no help for '{topic}'", hint=f"did you mean {near[0]}?" if near else "try %sm_help")
 
 

@@ -1,0 +1,33 @@
+"""The cell: YAML with positions and `$` variables, read into plain data by the keys that the service model knows.
+
+Nothing here speaks to AWS or to the notebook.
+"""
+
+from __future__ import annotations
+
+from sm_magics.spec.complete import Suggestion, Suggestions, suggest
+from sm_magics.spec.endpoint import parse_endpoint
+from sm_magics.spec.explain import explain, words
+from sm_magics.spec.model import parse_model
+from sm_magics.spec.types import EndpointSpec, ModelFields, ModelObject, ModelSource, ModelSpec, NamedModel, VariantSpec
+from sm_magics.spec.variables import resolve
+from sm_magics.spec.yaml_out import to_yaml
+
+__all__ = [
+    "EndpointSpec",
+    "ModelFields",
+    "ModelObject",
+    "ModelSource",
+    "ModelSpec",
+    "NamedModel",
+    "Suggestion",
+    "Suggestions",
+    "VariantSpec",
+    "explain",
+    "parse_endpoint",
+    "parse_model",
+    "resolve",
+    "suggest",
+    "to_yaml",
+    "words",
+]

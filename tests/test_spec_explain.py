@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+import pytest
+
+from sm_magics.service_model import snake_case
+from sm_magics.spec import explain, words
+
+
+@pytest.mark.parametrize(
+    ("word", "rows"),
+    [
+        ("weight", [("variants.NAME", "InitialVariantWeight", "a number from 0")]),
+        ("InitialVariantWeight", [("variants.NAME", "InitialVariantWeight", "a number from 0")]),
+        ("initial_variant_weight", [("variants.NAME", "InitialVariantWeight", "a number from 0")]),
+        ("model", [("variants.NAME", "model", "$object, a name, or fields")]),
+        ("memory", [("variants.NAME.serverless", "MemorySizeInMB", "a number from 1024 to 6144")]),
+        ("enable_ssm_access", [("variants.NAME", "EnableSSMAccess", "true or false")]),
+        ("capture_mode", [("capture.capture_options", "CaptureMode", "Input, Output, InputAndOutput")]),
+        ("wieght", []),
+    ],
+)
+def test_a_key_is_explained_in_any_of_its_spellings(word, rows):
+    assert [row[:3] for row in explain(word)] == rows
+
+
+def test_a_key_of_several_levels_is_explained_for_each():
+    assert [row[0] for row in explain("instance_type")] == ["variants.NAME", "variants.NAME.instance_pools"]
+
+
+def test_long_lists_of_choices_are_cut_short():
+    assert len(explain("instance")[0][2]) < 120
+
+
+def test_every_key_has_an_explanation():
+    known = {"variants", "weight", "memory", "to", "image", "volume_size_in_gb", "wait_interval_in_seconds"}
+    assert known <= set(words())
+    for word in words():
+        assert explain(word)
+        assert all(text for row in explain(word) for text in row)
+        assert word == snake_case(word)
