@@ -9,9 +9,10 @@ from __future__ import annotations
 import shutil
 import uuid
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from urllib.parse import urlsplit
 
+from sm_magics.advice import advice
 from sm_magics.errors import ConnectError, ServiceError
 
 if TYPE_CHECKING:
@@ -20,10 +21,11 @@ if TYPE_CHECKING:
 
     from sm_magics.models import Artifact
 
-__all__ = ["ArtifactStore", "Connection", "connect_aws", "connect_local"]
+__all__ = ["ArtifactStore", "Connection", "call", "connect_aws", "connect_local", "is_missing"]
 
 PREFIX = "sm_magics/models"
 LOCAL_ROLE = "sm-magics-local"
+_NO_NAME = "failed to satisfy constraint"  # of a name that nothing can have
 
 
 class ArtifactStore(Protocol):
@@ -76,6 +78,8 @@ class Connection:
 
             # A model may take 60 s to answer, which is botocore's own limit too: leave the service time to say so.
             config = Config(read_timeout=70, retries={"mode": "standard", "total_max_attempts": 4})
+            if self.endpoint_url is not None:
+                config = config.merge(Config(proxies={}))  # no proxy leads to this machine
             self._clients[service] = self.session.client(service, endpoint_url=self.endpoint_url, config=config)
         return self._clients[service]
 
@@ -88,6 +92,22 @@ class Connection:
             When the service refuses it or cannot be reached.
         """
         return call(self.client("sagemaker"), operation, **request)
+
+    def describe(self, kind: str, name: str) -> Mapping[str, Any] | None:
+        """Return the Describe answer of an `Endpoint`, an `EndpointConfig` or a `Model`, None when there is none.
+
+        Raises
+        ------
+        ServiceError
+            When the service does not answer.
+        """
+        try:
+            answer: Mapping[str, Any] = self.call(f"Describe{kind}", **{f"{kind}Name": name})
+        except ServiceError as error:
+            if is_missing(error) or _NO_NAME in error.message:
+                return None
+            raise
+        return {key: value for key, value in answer.items() if key != "ResponseMetadata"}
 
     def pages(self, operation: str, **request: Any) -> Iterator[Any]:
         """Yield the pages of a List operation of `sagemaker`."""
@@ -115,9 +135,15 @@ def call(client: Any, operation: str, **request: Any) -> Any:
         return getattr(client, xform_name(operation))(**request)
     except ClientError as error:
         told = error.response.get("Error", {})
-        raise ServiceError(operation, told.get("Code", ""), told.get("Message", ""), error.response) from error
+        code, text = told.get("Code", ""), told.get("Message", "")
+        raise ServiceError(operation, code, text, error.response, hint=advice(text)) from error
     except BotoCoreError as error:
-        raise ServiceError(operation, type(error).__name__, str(error), {}) from error
+        raise ServiceError(operation, type(error).__name__, str(error), {}, hint=advice(str(error))) from error
+
+
+def is_missing(error: ServiceError) -> bool:
+    """Whether an error says that there is no such thing."""
+    return error.code in {"ValidationException", "ResourceNotFound"} and "Could not find" in error.message
 
 
 def connect_local(state: Path | None = None, *, region: str | None = None) -> Connection:
@@ -127,13 +153,21 @@ def connect_local(state: Path | None = None, *, region: str | None = None) -> Co
     ------
     EngineError
         When the engine cannot be started.
+    ConnectError
+        When it runs already, and plays another region than `region`.
     """
     import boto3
 
     from sm_magics.local.start import start
 
     engine = start(state, region=region)
-    session = boto3.Session(engine.access_key_id, engine.secret_access_key, region_name=engine.region)
+    if region is not None and engine.region != region:
+        raise ConnectError(
+            f"the engine on {engine.state} plays region {engine.region}, not {region}",
+            hint="leave --region out, or give it a state directory of its own: --state DIR",
+        )
+    key, secret = engine.access_key_id, engine.secret_access_key
+    session = boto3.Session(key, secret, region_name=engine.region, botocore_session=_unconfigured())
     return Connection(
         session=session,
         account=engine.account,
@@ -143,6 +177,19 @@ def connect_local(state: Path | None = None, *, region: str | None = None) -> Co
         label="local engine",
         endpoint_url=engine.url,
     )
+
+
+def _unconfigured() -> Any:
+    """Return a botocore session that heeds nothing of `~/.aws` and `AWS_PROFILE`: they are not meant for the engine."""
+    from botocore.session import Session
+
+    class Unconfigured(Session):  # type: ignore[misc]  # botocore is not typed
+        full_config: ClassVar[Mapping[str, Any]] = {"profiles": {}}
+
+        def get_scoped_config(self) -> dict[str, Any]:
+            return {}
+
+    return Unconfigured()
 
 
 def connect_aws(
@@ -172,8 +219,11 @@ def connect_aws(
         if session.region_name is None:
             raise ConnectError("no AWS region is configured", hint="add --region, e.g. --region eu-west-1")
         identity = call(session.client("sts"), "GetCallerIdentity")
-    except (BotoCoreError, ServiceError) as error:
-        raise ConnectError(f"AWS does not accept us: {error}", hint="check --profile and your credentials") from error
+    except BotoCoreError as error:
+        raise ConnectError(f"AWS cannot be used: {error}", hint="check --profile and ~/.aws") from error
+    except ServiceError as error:
+        hint = error.hint or "check --profile and your credentials"
+        raise ConnectError(f"AWS does not accept us: {error.message}", hint=hint) from error
     name = bucket or f"sagemaker-{session.region_name}-{identity['Account']}"
     artifacts = S3Store(session.client("s3"), name)
     artifacts.check()

@@ -83,10 +83,14 @@ class ServiceError(SmError):
         What the service said.
     response
         Its whole answer, as boto3 gives it.
+    hint
+        As for `SmError`.
     """
 
-    def __init__(self, operation: str, code: str, message: str, response: Mapping[str, Any]) -> None:
-        super().__init__(f"{operation}: {message}" if message else operation)
+    def __init__(
+        self, operation: str, code: str, message: str, response: Mapping[str, Any], *, hint: str | None = None
+    ) -> None:
+        super().__init__(f"{operation}: {message or code or 'refused without a reason'}", hint=hint)
         self.operation = operation
         self.code = code
         self.response = response

@@ -1,4 +1,4 @@
-"""Why a deployment failed: the service's reason, what the failing container printed, and what to do about it."""
+"""Why a deployment failed: the variant that the service names, and what its container printed last."""
 
 from __future__ import annotations
 
@@ -12,20 +12,10 @@ from sm_magics.errors import ServiceError
 if TYPE_CHECKING:
     from sm_magics.connection import Connection
 
-__all__ = ["LogTail", "advice", "failing_variant", "log_tail"]
+__all__ = ["LogTail", "failing_variant", "log_tail"]
 
 LOG_GROUP = "/aws/sagemaker/Endpoints/"
 TAIL_LINES = 6
-_ADVICE = (
-    ("did not pass the ping health check", "the container started but cannot serve the model; its log says why"),
-    ("Failed to download model data", "check that the artifact exists and that the role may read it"),
-    ("Failed to extract model data", "make the artifact a gzip-compressed tar of plain files, without links"),
-    ("InsufficientInstanceCapacity", "AWS has none of these instances free: try another instance type, or later"),
-    ("account-level service limit", "ask for more in Service Quotas, or use fewer or other instances"),
-    ("CannotStartContainerError", "the image does not start with 'serve'; check its entry point"),
-    ("images included in the model", "check the image and that the role may pull it"),
-    ("is not authorized", "the role or your credentials lack a permission that the message names"),
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +26,9 @@ class LogTail:
     lines: tuple[str, ...]
 
 
-def advice(reason: str) -> str | None:
-    """Return what to do about a failure, None when the reason says nothing that we know."""
-    return next((text for part, text in _ADVICE if part in reason), None)
-
-
 def failing_variant(reason: str) -> str | None:
     """Return the variant that a FailureReason names."""
-    found = re.search(r"production variant (\S+?)[ .,]", reason)
+    found = re.search(r"\bvariant (\S+?)[ .,]", reason)
     return found[1] if found else None
 
 

@@ -7,20 +7,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sm_magics.deploy import Called, Calling, Planned, Seen, settle
+from sm_magics.connection import is_missing
 from sm_magics.errors import PlanError, ServiceError
+from sm_magics.events import Called, Calling, Planned
 from sm_magics.plan import Action, Plan
+from sm_magics.settle import gone, settle
 from sm_magics.target import ENDPOINT_TAG, MODEL_TAG
-from sm_magics.watch import is_missing, look
+from sm_magics.watch import look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
+    from sm_magics.clock import Clock
     from sm_magics.connection import Connection
-    from sm_magics.watch import Clock
+    from sm_magics.events import Seen
 
 __all__ = ["Deletion", "Inventory", "Owned", "delete", "deletion", "inventory"]
 
@@ -138,7 +141,7 @@ def delete(
                 raise
         yield Called(action)
         if wait and action.operation == "DeleteEndpoint":
-            yield from settle(connection, going.name, clock, timeout)  # until it is gone
+            yield from gone(connection, going.name, clock, timeout)
 
 
 def _delete(kind: str, name: str, before: str) -> Action:
@@ -177,13 +180,8 @@ def _served(connection: Connection, name: str) -> Sequence[str]:
         return []
     models: list[str] = []
     for config in filter(None, (snapshot.config_name, snapshot.pending_config)):
-        try:
-            answer: Mapping[str, Any] = connection.call("DescribeEndpointConfig", EndpointConfigName=config)
-        except ServiceError as error:
-            if is_missing(error):
-                continue
-            raise
-        variants = (*answer["ProductionVariants"], *answer.get("ShadowProductionVariants", ()))
+        answer = connection.describe("EndpointConfig", config) or {}
+        variants = (*answer.get("ProductionVariants", ()), *answer.get("ShadowProductionVariants", ()))
         models += [each["ModelName"] for each in variants if "ModelName" in each]
     return models
 

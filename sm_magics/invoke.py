@@ -6,22 +6,21 @@ it is one.
 
 from __future__ import annotations
 
-import itertools
 import json
-import math
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.connection import call
-from sm_magics.errors import CellError, InvokeError, ServiceError
+from sm_magics.errors import InvokeError, ServiceError
+from sm_magics.rows import csv_line, rows_of, values_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping
 
     from sm_magics.connection import Connection
 
-__all__ = ["Answer", "Invocations", "Row", "Target", "invoke", "invoke_rows", "rows_of", "values_of"]
+__all__ = ["Answer", "Invocations", "Row", "Target", "invoke", "invoke_rows", "prediction_of"]
 
 CSV = "text/csv"
 Prediction = float | str | tuple[float, ...]
@@ -69,7 +68,7 @@ class Row:
 class Invocations:
     """The rows that were sent to an endpoint.
 
-    `weights` are the wanted weights of its variants, `available` is how many rows the data has.
+    `weights` are the wanted weights of its variants; `available` is how many rows the data has, where that is known.
     """
 
     target: Target
@@ -120,68 +119,19 @@ def invoke_rows(  # noqa: PLR0913 - what to send, where to, and what is true
         When the endpoint answers a row with an error; the message names the row.
     """
     rows = rows_of(data, limit)
-    known = values_of(truths, len(rows)) if truths is not None else [None] * len(rows)
-    described = connection.call("DescribeEndpoint", EndpointName=target.endpoint)
+    known = [None] * len(rows.first) if truths is None else values_of(truths, len(rows.first))
+    described = connection.describe("Endpoint", target.endpoint)
+    if described is None:
+        raise InvokeError(f"there is no endpoint '{target.endpoint}'", hint="%sm_status shows all endpoints")
     sent = []
-    for number, (row, truth) in enumerate(zip(rows, known, strict=True)):
+    for number, (row, truth) in enumerate(zip(rows.first, known, strict=True)):
         try:
             answer = invoke(connection, target, csv_line(row), clock)
         except InvokeError as error:
             raise InvokeError(f"row {number} ({len(row)} columns): {error.message}", hint=error.hint) from error
         sent.append(Row(number, prediction_of(answer), truth, answer.variant, answer.milliseconds))
     weights = {each["VariantName"]: each.get("DesiredWeight", 0.0) for each in described.get("ProductionVariants", ())}
-    return Invocations(target, tuple(sent), weights, len(data) if hasattr(data, "__len__") else None)
-
-
-def rows_of(data: Any, limit: int | None = None) -> list[Sequence[Any]]:
-    """Return the first `limit` rows of a frame, an array or a list of rows; a flat list of values is one row.
-
-    Raises
-    ------
-    CellError
-        When `data` is none of these, or empty.
-    """
-    head = _head(data, limit)
-    if hasattr(head, "toarray"):
-        head = head.toarray()  # a sparse matrix
-    if hasattr(head, "to_numpy"):
-        head = head.to_numpy()  # a frame or a series
-    if hasattr(head, "tolist"):
-        head = head.tolist()
-    if isinstance(head, str | bytes) or not isinstance(head, list | tuple):
-        raise CellError(
-            f"--data takes rows, not a {type(data).__name__}",
-            hint="give a data frame, a 2-D array or a list of rows; for raw text use a %%sm_invoke cell",
-        )
-    if head and not any(isinstance(each, list | tuple) for each in head):
-        return [list(data.tolist() if hasattr(data, "tolist") else data)]  # one row, whole
-    if not head:
-        raise CellError("--data has no rows", hint="nothing was sent")
-    if any(isinstance(value, list | tuple) for row in head for value in row):
-        raise CellError("--data has more than two dimensions", hint="flatten each row to a list of values")
-    return [list(each) for each in head]
-
-
-def values_of(truths: Any, number: int) -> list[Any]:
-    """Return the first `number` true values.
-
-    Raises
-    ------
-    CellError
-        When there are fewer.
-    """
-    head = _head(truths, number)
-    if hasattr(head, "to_numpy"):
-        head = head.to_numpy()
-    values = head.ravel().tolist() if hasattr(head, "ravel") else list(head)
-    if len(values) < number:
-        raise CellError(f"--expect has {len(values)} values for {number} rows", hint="give one true value a row")
-    return values
-
-
-def csv_line(row: Sequence[Any]) -> bytes:
-    """Return one row as CSV; a missing value is an empty field."""
-    return ",".join(_field(value) for value in row).encode()
+    return Invocations(target, tuple(sent), weights, rows.available)
 
 
 def prediction_of(answer: Answer) -> Prediction:
@@ -205,37 +155,9 @@ def _from_json(found: Any) -> Prediction:
         first = first["predicted_label"] if "predicted_label" in first else first["score"]
     while isinstance(first, list) and len(first) == 1:
         first = first[0]
+    if isinstance(first, str):
+        return first
     return tuple(float(each) for each in first) if isinstance(first, list) else float(first)
-
-
-def _field(value: Any) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, bool):
-        return str(int(value))
-    text = str(value)
-    return f'"{text.replace(chr(34), chr(34) * 2)}"' if any(each in text for each in ',"\n') else text
-
-
-def _head(data: Any, limit: int | None) -> Any:
-    if limit is None:
-        return data
-    if hasattr(data, "iloc"):
-        return data.iloc[:limit]
-    try:
-        return data[:limit]
-    except TypeError:
-        return list(itertools.islice(data, limit)) if hasattr(data, "__iter__") else data
-
-
-_ADVICE = (
-    ("Feature size", "send as many columns as the model was trained on, in the same order"),
-    ("Number of columns", "send as many columns as the model was trained on, in the same order"),
-    ("unable to evaluate payload", "send as many columns as the model was trained on, as numbers"),
-    ("is not an accepted ContentType", "choose a type that the container takes: --content-type text/csv"),
-    ("could not convert string to float", "send numbers only: encode text columns as the training did"),
-    ("content length exceeded", "an invocation may carry 6 MiB: send fewer rows at a time"),
-)
 
 
 def _explained(error: ServiceError, target: Target) -> InvokeError:
@@ -243,5 +165,4 @@ def _explained(error: ServiceError, target: Target) -> InvokeError:
     status = error.response.get("OriginalStatusCode")
     who = f"variant '{target.variant}'" if target.variant else f"endpoint '{target.endpoint}'"
     text = f"{who} answered {status}: {told.strip()}" if told is not None else error.message
-    hint = next((advice for part, advice in _ADVICE if part in error.message), None)
-    return InvokeError(text[:1000], hint=hint)
+    return InvokeError(text[:1000], hint=error.hint)

@@ -66,7 +66,7 @@ def plan(target: Target, live: Live) -> Plan:
     if live.status is None or live.status == "Failed":
         actions = [*_clear_failed(target, live), *_make_parts(target, live), _create_endpoint(target)]
         return Plan(target.endpoint, target.config_name, target.shares, tuple(actions))
-    if _samecontent(target, live):
+    if _same_content(target, live):
         actions = [*_reshare(target, live), *_retag(target, live)]
         return Plan(target.endpoint, live.config_name, target.shares, tuple(actions))
     _check_update(target, live)
@@ -88,7 +88,7 @@ def _keeping_scaled_counts(target: Target, live: Live) -> Target:
     return replace(target, config={**target.config, "ProductionVariants": variants})
 
 
-def _samecontent(target: Target, live: Live) -> bool:
+def _same_content(target: Target, live: Live) -> bool:
     if ENDPOINT_TAG in live.tags and _hash_in(live.config_name) == target.content_hash:
         return True
     if live.config is None:
@@ -164,7 +164,7 @@ def _update_endpoint(target: Target, live: Live) -> Action:
 
 def _reshare(target: Target, live: Live) -> Iterator[Action]:
     """Change weights and counts in place: no new fleet, and the config stays."""
-    changed = {name: share for name, share in target.shares.items() if share != live.shares.get(name)}
+    changed = {name: share for name, share in target.shares.items() if not share.same(live.shares.get(name))}
     if not changed:
         return
     wanted = [

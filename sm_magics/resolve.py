@@ -5,11 +5,10 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any
 
-from sm_magics.errors import CellError, PackagingError, ServiceError
+from sm_magics.errors import CellError, PackagingError
 from sm_magics.models import Place, as_label, package
 from sm_magics.spec import EndpointSpec, NamedModel, VariantSpec
 from sm_magics.target import MODEL_TAG, content, target
-from sm_magics.watch import is_missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,10 +56,6 @@ def desired_model(spec: ModelSpec, connection: Connection) -> DesiredModel:
     PackagingError
         When it cannot be packaged.
     """
-    if isinstance(spec.source, NamedModel):
-        raise CellError(
-            f"model '{spec.name}' is declared as the name of another", hint="use that name in the endpoint's cell"
-        )
     return _packaged(f"model {spec.name}", as_label(spec.name), spec.source, connection, None)
 
 
@@ -76,14 +71,14 @@ def find_model(name: str, connection: Connection, declared: Mapping[str, str]) -
         When there is none.
     """
     for candidate in filter(None, (declared.get(name), name)):
-        found = _describe(connection, candidate)
+        found = connection.describe("Model", candidate)
         if found is not None:
             return found
     listed = connection.call("ListModels", NameContains=as_label(name)[:40], MaxResults=100)["Models"]
     for row in listed:  # newest first
         tags = connection.call("ListTags", ResourceArn=row["ModelArn"])["Tags"]
         if {"Key": MODEL_TAG, "Value": name} in tags:
-            found = _describe(connection, row["ModelName"])
+            found = connection.describe("Model", row["ModelName"])
             if found is not None:
                 return found
     raise CellError(f"there is no model '{name}'", hint=_nearest(name, connection, declared))
@@ -120,19 +115,9 @@ def spec_of(connection: Connection, snapshot: Snapshot, config: Mapping[str, Any
 def _packaged(what: str, label: str, source: ModelSource, connection: Connection, role: str | None) -> DesiredModel:
     place = Place(connection.region, role or connection.role, connection.artifacts.prefix)
     try:
-        return package(label, source, place)  # type: ignore[arg-type]  # a NamedModel does not get here
+        return package(label, source, place)  # type: ignore[arg-type]  # what is only named does not get here
     except PackagingError as error:
         raise PackagingError(f"{what}: {error.message}", hint=error.hint) from error
-
-
-def _describe(connection: Connection, name: str) -> Mapping[str, Any] | None:
-    try:
-        answer: Mapping[str, Any] = connection.call("DescribeModel", ModelName=name)
-    except ServiceError as error:
-        if is_missing(error) or "constraint" in str(error):
-            return None
-        raise
-    return answer
 
 
 def _nearest(name: str, connection: Connection, declared: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ TAGS_TAG = "sm_magics:tags"  # on an endpoint: which of its tags came from the c
 MAX_NAME = 63
 AMOUNTS = ("InitialVariantWeight", "InitialInstanceCount")
 _ANSWER_ONLY = ("EndpointConfigName", "EndpointConfigArn", "CreationTime", "Tags", "ResponseMetadata")
+_SINGLE_PRECISION = 1e-6  # relative: the service keeps weights as 32-bit floats
 IN_PROGRESS = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
 
 
@@ -42,6 +44,14 @@ class Share:
 
     weight: float
     count: int | None
+
+    def same(self, other: Share | None) -> bool:
+        """Whether both are the same to the service."""
+        return (
+            other is not None
+            and self.count == other.count
+            and math.isclose(self.weight, other.weight, rel_tol=_SINGLE_PRECISION)
+        )
 
 
 @dataclass(frozen=True)
@@ -87,6 +97,7 @@ class Live:
 
     `config` is the DescribeEndpointConfig answer, None when the config in use was deleted; `existing` holds the names
     of those wanted models and configs that are there already; `scaled` the variants that autoscaling scales.
+    `failure_reason` is why the change before this one failed, if it did.
     """
 
     status: str | None = None
@@ -97,6 +108,7 @@ class Live:
     tags: Mapping[str, str] = field(default_factory=dict)
     existing: frozenset[str] = frozenset()
     scaled: frozenset[str] = frozenset()
+    failure_reason: str | None = None
 
     @property
     def in_progress(self) -> bool:

@@ -2,34 +2,28 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sm_magics.errors import ServiceError
-from sm_magics.target import IN_PROGRESS
+from sm_magics.target import IN_PROGRESS, Share
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from sm_magics.clock import Clock
     from sm_magics.connection import Connection
 
-__all__ = ["Clock", "Snapshot", "VariantState", "is_missing", "look", "watch"]
+__all__ = ["Snapshot", "VariantState", "look", "watch"]
 
 FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.05, 5.0, 1.3  # seconds between looks while nothing changes
 
 
 @dataclass(frozen=True, slots=True)
-class Clock:
-    """Time as the waiting sees it, in seconds."""
-
-    now: Callable[[], float] = time.monotonic
-    sleep: Callable[[float], None] = time.sleep
-
-
-@dataclass(frozen=True, slots=True)
 class VariantState:
-    """One variant at one moment: weight and instances, now and wanted, and the phase it is in."""
+    """One variant at one moment: weight and instances, now and wanted, and the phase it is in.
+
+    A serverless variant wants no number of instances; the service says of it that it has 0.
+    """
 
     name: str
     weight: float | None
@@ -41,7 +35,8 @@ class VariantState:
     @property
     def settled(self) -> bool:
         """Whether it has all that is wanted."""
-        return self.weight == self.wanted_weight and self.count == self.wanted_count and self.phase is None
+        has_instances = self.wanted_count is None or self.count == self.wanted_count
+        return self.weight == self.wanted_weight and has_instances and self.phase is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +59,11 @@ class Snapshot:
     raw: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     @property
+    def shares(self) -> Mapping[str, Share]:
+        """The weight and the instances that each variant is to have."""
+        return {each.name: Share(each.wanted_weight or 0.0, each.wanted_count) for each in self.variants}
+
+    @property
     def settled(self) -> bool:
         """Whether the service has finished with what it was asked."""
         return (
@@ -81,12 +81,9 @@ def look(connection: Connection, name: str, elapsed: float = 0.0) -> Snapshot | 
     ServiceError
         When the service does not answer.
     """
-    try:
-        answer = connection.call("DescribeEndpoint", EndpointName=name)
-    except ServiceError as error:
-        if is_missing(error):
-            return None
-        raise
+    answer = connection.describe("Endpoint", name)
+    if answer is None:
+        return None
     pending = answer.get("PendingDeploymentSummary") or {}
     return Snapshot(
         name=answer["EndpointName"],
@@ -98,7 +95,7 @@ def look(connection: Connection, name: str, elapsed: float = 0.0) -> Snapshot | 
         pending=_variants(pending),
         failure_reason=answer.get("FailureReason"),
         elapsed=elapsed,
-        raw={key: value for key, value in answer.items() if key != "ResponseMetadata"},
+        raw=answer,
     )
 
 
@@ -125,11 +122,6 @@ def watch(
         pause = FIRST_PAUSE if snapshot != previous else min(pause * GROWTH, LONGEST_PAUSE)
         previous = snapshot
         clock.sleep(pause)
-
-
-def is_missing(error: ServiceError) -> bool:
-    """Whether an error says that there is no such thing."""
-    return error.code in {"ValidationException", "ResourceNotFound"} and "Could not find" in str(error)
 
 
 def _variants(answer: Mapping[str, Any]) -> tuple[VariantState, ...]:

@@ -293,6 +293,12 @@ def test_retained_weights_are_what_is_expected_then():
     assert plan(wanted(variant("A", "m2"), deployment=but_weight), live).expected == {"A": Share(1.0, 7)}
 
 
+def test_a_weight_that_the_service_keeps_in_single_precision_is_the_weight_of_the_cell():
+    live = live_of(wanted(variant("A", weight=0.1)), shares={"A": Share(0.10000000149011612, 1)})
+    assert operations(wanted(variant("A", weight=0.1)), live) == []
+    assert operations(wanted(variant("A", weight=0.1001)), live) == ["UpdateEndpointWeightsAndCapacities"]
+
+
 def test_tags_of_the_cell_are_added_changed_and_taken_away():
     live = live_of(wanted(tags={"team": "x", "env": "dev"}))
     assert live.tags[TAGS_TAG] == "team env"

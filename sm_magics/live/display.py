@@ -5,17 +5,20 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sm_magics.deploy import Called, Calling, Planned, Seen
+from sm_magics.events import Called, Calling, Planned, Seen
+from sm_magics.render import html, views
+from sm_magics.render.shown import bundle
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sm_magics.watch import Snapshot
+    from sm_magics.render.view import View
 
 __all__ = ["Card", "Display", "Lines", "Nothing", "choose"]
 
 FIRST_SHOWN_SECONDS = 1.0  # what is over sooner needs no card
 UPDATE_SECONDS = 0.2
+_EMPTY = {"text/plain": "", "text/html": ""}
 
 
 class Display(Protocol):
@@ -53,62 +56,78 @@ class Lines:
 
 
 class Card:
-    """A card in a kernel's front end: shown after a second of waiting, changed in place, gone at the end.
-
-    Only traits of one widget are set, and only by the thread that runs the cell.
-    """
+    """A card in a kernel's front end: shown after a second of waiting, changed in place, gone at the end."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._began = clock()
-        self._updated = 0.0
-        self._doing = ""
-        self._widget: Any = None
-        self._handle: Any = None
+        self._began = self._updated = clock()
+        self._place: WidgetPlace | OutputPlace | None = None
 
     def show(self, event: object) -> None:
         now = self._clock()
-        if isinstance(event, Calling):
-            self._doing = event.action.operation
         if now - self._began < FIRST_SHOWN_SECONDS or not isinstance(event, Seen):
             return
-        if self._widget is None:
-            self._open()
-        if now - self._updated >= UPDATE_SECONDS:
-            self._updated = now
-            value = _card(event.snapshot)
-            if value != self._widget.value:
-                self._widget.value = value
+        view = views.watching(event.snapshot)
+        if self._place is None:
+            self._place = _open(view)
+        elif now - self._updated >= UPDATE_SECONDS:
+            self._place.change(view)
+        else:
+            return
+        self._updated = now
 
     def close(self) -> None:
-        if self._widget is not None:
-            from IPython.display import HTML
+        if self._place is not None:
+            self._place.clear()
 
-            self._handle.update(HTML(""))  # a closed widget would be an error in the saved notebook
-            self._widget.close()
 
-    def _open(self) -> None:
+class WidgetPlace:
+    """A widget that holds the card. Only its traits are set, and only by the thread that runs the cell."""
+
+    def __init__(self, view: View) -> None:
         import ipywidgets
         from IPython.display import display
 
-        self._widget = ipywidgets.HTML()
+        self._widget = ipywidgets.HTML(html.render(view))
         self._handle = display(self._widget, display_id=True)
+
+    def change(self, view: View) -> None:
+        self._widget.value = html.render(view)
+
+    def clear(self) -> None:
+        self._handle.update(_EMPTY, raw=True)  # a closed widget would be an error in the saved notebook
+        self._widget.close()
+
+
+class OutputPlace:
+    """An output of the cell that is replaced in place, for where there are no widgets."""
+
+    def __init__(self, view: View) -> None:
+        from IPython.display import display
+
+        self._handle = display(bundle(view), raw=True, display_id=True)
+
+    def change(self, view: View) -> None:
+        self._handle.update(bundle(view), raw=True)
+
+    def clear(self) -> None:
+        self._handle.update(_EMPTY, raw=True)
+
+
+def _open(view: View) -> WidgetPlace | OutputPlace:
+    try:
+        return WidgetPlace(view)
+    except ImportError:
+        return OutputPlace(view)
 
 
 def choose(mode: str, shell: Any, write: Callable[[str], object]) -> Display:
-    """Return the display for a mode (`auto`, `live`, `static` or `text`) in this shell."""
-    in_kernel = hasattr(shell, "kernel")
-    if mode == "text" or (mode == "auto" and not in_kernel):
-        return Lines(write)
-    if mode == "static" or not in_kernel:
+    """Return the display for a mode (`auto`, `live`, `static` or `text`) in this shell; cards need a kernel."""
+    if mode == "static":
         return Nothing()
+    if mode == "text" or not hasattr(shell, "kernel"):
+        return Lines(write)
     return Card()
-
-
-def _card(snapshot: Snapshot) -> str:
-    from sm_magics.render import html, views
-
-    return html.render(views.watching(snapshot))
 
 
 def _line(event: object) -> str:

@@ -10,7 +10,7 @@ import os
 import secrets
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sm_magics import service_model
 from sm_magics.local.api import Account, Resources
@@ -82,6 +82,9 @@ class Engine:
         self._services = {
             "sagemaker": _service("sagemaker", {**resources.operations(), **endpoints.operations()}),
             "logs": _service("logs", logs.operations()),
+            "application-autoscaling": _service(
+                "application-autoscaling", {"DescribeScalableTargets": _nothing_scales}
+            ),
         }
         self._verifier = Verifier(*key, settings.region, now)
         self._connections: set[Connection] = set()
@@ -166,6 +169,11 @@ class Engine:
 
 def _service(name: str, operations: Operations) -> JsonService:
     return JsonService(service_model.load(name, tuple(operations)), operations)
+
+
+async def _nothing_scales(_request: dict[str, Any]) -> dict[str, Any]:
+    """Answer DescribeScalableTargets: none can be registered here, so there is none."""
+    return {"ScalableTargets": []}
 
 
 def _group_arn(account: Account, group: str) -> str:

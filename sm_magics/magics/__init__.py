@@ -25,7 +25,7 @@ def register(shell: Any) -> None:
     for family in FAMILIES:
         shell.register_magics(family(session))
     shell.input_transformers_post.append(open_empty_cell)
-    shell.Completer.custom_matchers.append(Completer(session))
+    shell.Completer.custom_matchers.append(Completer(session).match)
 
 
 def unregister(shell: Any) -> None:
@@ -37,7 +37,7 @@ def unregister(shell: Any) -> None:
     if open_empty_cell in shell.input_transformers_post:
         shell.input_transformers_post.remove(open_empty_cell)
     matchers = shell.Completer.custom_matchers
-    matchers[:] = [each for each in matchers if not isinstance(each, Completer)]
+    matchers[:] = [each for each in matchers if not isinstance(getattr(each, "__self__", None), Completer)]
 
 
 def open_empty_cell(lines: list[str]) -> list[str]:

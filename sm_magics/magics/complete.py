@@ -10,7 +10,7 @@ import time
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
-from IPython.core.completer import SimpleCompletion
+from IPython.core.completer import SimpleCompletion, context_matcher
 
 from sm_magics.errors import SmError
 
@@ -28,18 +28,15 @@ _SHELL_NAMES = frozenset({"In", "Out", "exit", "quit", "get_ipython", "open"})
 
 
 class Completer:
-    """A matcher of IPython's completer, one for a session."""
-
-    matcher_identifier = "sm_magics"
-    matcher_api_version = 2
-    matcher_priority = 100.0
+    """What completion needs to know, one for a session; `match` is what IPython calls."""
 
     def __init__(self, session: Session, clock: Callable[[], float] = time.monotonic) -> None:
         self._session = session
         self._clock = clock
         self._listed: dict[str, tuple[float, list[str]]] = {}
 
-    def __call__(self, context: Any) -> dict[str, Any]:
+    @context_matcher(identifier="sm_magics", priority=100)
+    def match(self, context: Any) -> dict[str, Any]:
         """Return what may stand at the cursor; nothing outside our cells and lines."""
         first, _, body = context.full_text.partition("\n")
         in_cell = _MAGIC.match(first + " ")
@@ -108,7 +105,10 @@ class Completer:
             return []
         at, names = self._listed.get(kind, (float("-inf"), []))
         if self._clock() - at > NAMES_SECONDS:
-            rows = connection.call(f"List{kind}s", MaxResults=100)[f"{kind}s"]
+            try:
+                rows = connection.call(f"List{kind}s", MaxResults=100)[f"{kind}s"]
+            except SmError:
+                rows = []  # nor asked again at the next key
             names = sorted(row[f"{kind}Name"] for row in rows)
             self._listed[kind] = self._clock(), names
         return names

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ConnectMagics"]
 
+_OPTIONS = ("state", "profile", "region", "role", "bucket")
+
 
 @magics_class
 class ConnectMagics(SmMagics):
@@ -40,12 +42,13 @@ class ConnectMagics(SmMagics):
         from sm_magics.connection import connect_aws, connect_local
 
         if given.where is None:
+            _refuse(given, "say where to connect first: %sm_connect local, or aws", *_OPTIONS)
             return _card(self.session.connection())
         if given.where == "local":
-            _only(given, "aws", "profile", "role", "bucket")
+            _refuse(given, "it belongs to %sm_connect aws", "profile", "role", "bucket")
             state = Path(given.state).expanduser() if given.state else None
             return _card(self.session.use(lambda: connect_local(state, region=given.region)))
-        _only(given, "local", "state")
+        _refuse(given, "it belongs to %sm_connect local", "state")
         if given.role is None:
             raise CellError("AWS needs an execution role for models", hint="add --role arn:aws:iam::ACCOUNT:role/NAME")
         connection = connect_aws(role=given.role, profile=given.profile, region=given.region, bucket=given.bucket)
@@ -71,10 +74,10 @@ class ConnectMagics(SmMagics):
         return Card(facts("Settings", shown))
 
 
-def _only(given: argparse.Namespace, where: str, *options: str) -> None:
+def _refuse(given: argparse.Namespace, hint: str, *options: str) -> None:
     for option in options:
         if getattr(given, option) is not None:
-            raise CellError(f"--{option} belongs to %sm_connect {where}", hint=f"this connects to {given.where}")
+            raise CellError(f"--{option} says nothing here", hint=hint)
 
 
 def _card(connection: Connection) -> Any:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import argparse
 
     from sm_magics.connection import Connection
-    from sm_magics.results import Endpoint
+    from sm_magics.results import Endpoint, EndpointTable
     from sm_magics.watch import Snapshot
 
 __all__ = ["CELL_BEGINS", "EndpointMagics", "refuse"]
@@ -48,7 +48,7 @@ class EndpointMagics(SmMagics):
         Running it again changes nothing; running it changed updates the endpoint, which serves all the while.
         """
         if cell is None:
-            refuse(given, dry_run=False, wait=None, timeout=None)
+            refuse(given, "it goes with a cell that changes the endpoint", dry_run=False, wait=None, timeout=None)
             return self._show(given.name)
         from sm_magics.deploy import deploy, observe
         from sm_magics.plan import plan
@@ -73,21 +73,19 @@ class EndpointMagics(SmMagics):
     @magic("line", name("the endpoint; all of them without", optional=True), waiting, quiet, output)
     def sm_status(self, given: argparse.Namespace, _cell: str | None) -> Any:
         """Show an endpoint, or the table of all endpoints; with --wait, once it has settled."""
-        from sm_magics.deploy import settle
-        from sm_magics.results import EndpointTable
-        from sm_magics.watch import look
+        from sm_magics.settle import settle
 
-        connection = self.session.connection()
         if given.name is None:
-            refuse(given, wait=None, timeout=None)
-            pages = connection.pages("ListEndpoints", SortBy="Name", SortOrder="Ascending")
-            snapshots = [look(connection, row["EndpointName"]) for page in pages for row in page["Endpoints"]]
-            return EndpointTable(tuple(filter(None, snapshots)), connection.label)
+            refuse(given, "name the endpoint to wait for", wait=None, timeout=None)
+            return self._table()
+        if not given.wait:
+            refuse(given, "it goes with --wait", wait=None, timeout=None)
+        connection = self.session.connection()
         snapshot = _look(connection, given.name)
         if given.wait and not snapshot.settled:
             timeout = self.session.timeout(given)
             events = settle(connection, given.name, self.session.clock, timeout)
-            self.session.follow(events, given, f"endpoint '{given.name}'")
+            self.session.follow(events, given)
             snapshot = _look(connection, given.name)
         return _result(connection, snapshot)
 
@@ -111,7 +109,7 @@ class EndpointMagics(SmMagics):
             return Deleted(going, done=False)
         wait, timeout = self.session.waits(given), self.session.timeout(given)
         events = delete(connection, going, self.session.clock, wait=wait, timeout=timeout)
-        self.session.follow(events, given, f"the deletion of '{given.name}'")
+        self.session.follow(events, given)
         return Deleted(going, done=True)
 
     @magic("line", quiet, output)
@@ -125,10 +123,10 @@ class EndpointMagics(SmMagics):
 
     def _follow(self, given: argparse.Namespace, connection: Connection, events: Any) -> Endpoint:
         """Show the events of a deployment and return the endpoint; a failed one is kept by `-o` before it is raised."""
-        from sm_magics.deploy import Called, Reached
+        from sm_magics.events import Called, Reached
 
         try:
-            happened = self.session.follow(events, given, f"endpoint '{given.name}'")
+            happened = self.session.follow(events, given)
         except DeployError as error:
             if error.snapshot is not None:
                 self.session.keep(given.out, _result(connection, error.snapshot))
@@ -137,6 +135,15 @@ class EndpointMagics(SmMagics):
         reached = happened[-1]
         assert isinstance(reached, Reached)  # noqa: S101 - what a deployment that does not raise ends with
         return _result(connection, reached.snapshot, done=done, verified=reached.verified)
+
+    def _table(self) -> EndpointTable:
+        from sm_magics.results import EndpointTable
+        from sm_magics.watch import look
+
+        connection = self.session.connection()
+        pages = connection.pages("ListEndpoints", SortBy="Name", SortOrder="Ascending")
+        snapshots = [look(connection, row["EndpointName"]) for page in pages for row in page["Endpoints"]]
+        return EndpointTable(tuple(filter(None, snapshots)), connection.label)
 
     def _show(self, endpoint: str) -> Endpoint:
         from sm_magics.resolve import spec_of
@@ -148,12 +155,13 @@ class EndpointMagics(SmMagics):
         return replace(shown, body=None if spec is None else to_yaml(spec))
 
 
-def refuse(given: argparse.Namespace, **defaults: Any) -> None:
+def refuse(given: argparse.Namespace, hint: str, **defaults: Any) -> None:
     """Raise for options that say nothing here: an option is never ignored."""
     for option, default in defaults.items():
-        if getattr(given, option) != default:
-            flag = "--" + option.replace("_", "-")
-            raise CellError(f"{flag} says nothing here", hint="it belongs to the magic that changes the endpoint")
+        value = getattr(given, option)
+        if value != default:
+            flag = "no-wait" if option == "wait" and not value else option.replace("_", "-")
+            raise CellError(f"--{flag} says nothing here", hint=hint)
 
 
 def _look(connection: Connection, endpoint: str) -> Snapshot:
@@ -169,8 +177,7 @@ def _look(connection: Connection, endpoint: str) -> Snapshot:
 
 
 def _result(connection: Connection, snapshot: Any, *, done: Any = None, verified: bool = True) -> Endpoint:
-    from sm_magics.deploy import describe
     from sm_magics.results import Endpoint
 
-    config = describe(connection, "EndpointConfig", snapshot.config_name)
+    config = connection.describe("EndpointConfig", snapshot.config_name)
     return Endpoint(snapshot, config, connection.label, done=done, verified=verified)

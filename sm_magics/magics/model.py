@@ -41,9 +41,9 @@ class ModelMagics(SmMagics):
         from sm_magics.results import Model
 
         if cell is None:
-            refuse(given, dry_run=False)
+            refuse(given, "it goes with a cell that declares the model", dry_run=False)
             return self._show(given.name)
-        from sm_magics.deploy import create_model, describe
+        from sm_magics.deploy import create_model
         from sm_magics.resolve import desired_model
         from sm_magics.spec import parse_model
         from sm_magics.target import MODEL_TAG
@@ -51,7 +51,7 @@ class ModelMagics(SmMagics):
         spec = parse_model(cell, given.name, self.session.variables, first_line=CELL_BEGINS)
         connection = self.session.connection()
         desired = desired_model(spec, connection)
-        exists = describe(connection, "Model", desired.name) is not None
+        exists = connection.describe("Model", desired.name) is not None
         if given.dry_run:
             note = "It is there already: nothing to do." if exists else "It would be made by CreateModel."
             return Model(desired.name, desired.request, note)
@@ -67,5 +67,5 @@ class ModelMagics(SmMagics):
 
         connection = self.session.connection()
         found = find_model(model, connection, self.session.declared)
-        request = {key: value for key, value in found.items() if key not in {"ModelName", "ResponseMetadata"}}
+        request = {key: value for key, value in found.items() if key != "ModelName"}
         return Model(found["ModelName"], request)

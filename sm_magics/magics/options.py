@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import inspect
+import keyword
 import re
 import shlex
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HelpAsked", "argument", "duration", "flag", "name", "output", "parse", "quiet", "usage", "waiting"]
 
+_EXPRESSION = re.compile(r"""(?<!["'])\$\{[^}]*\}""")  # whose quotes are its own
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
@@ -50,7 +52,8 @@ def flag(*names: str, what: str) -> Callable[[Any], Any]:
 
 def output(function: Any) -> Any:
     """Add `-o NAME`: keep the result in a variable, which a cell magic cannot return."""
-    return argument("-o", "--out", metavar="VARIABLE", help="keep the result in this variable")(function)
+    keep = argument("-o", "--out", type=_variable, metavar="VARIABLE", help="keep the result in this variable")
+    return keep(function)
 
 
 def quiet(function: Any) -> Any:
@@ -87,7 +90,7 @@ def parse(magic: Any, line: str) -> argparse.Namespace:
     parser = magic.parser
     parser.allow_abbrev = False
     try:
-        words = shlex.split(line)
+        words = shlex.split(_EXPRESSION.sub(lambda found: shlex.quote(found[0]), line))
     except ValueError as error:
         raise CellError(f"the line cannot be read: {str(error).lower()}", hint=f"close the quote: {line}") from None
     if "--help" in words or "-h" in words:
@@ -102,6 +105,12 @@ def parse(magic: Any, line: str) -> argparse.Namespace:
 def usage(magic: Any) -> str:
     """Return the usage, the options and the description of a magic."""
     return inspect.cleandoc(magic.parser.format_help().replace("::", "", 1)).strip()
+
+
+def _variable(text: str) -> str:
+    if not text.isidentifier() or keyword.iskeyword(text):
+        raise argparse.ArgumentTypeError(f"'{text}' is no name for a variable")
+    return text
 
 
 def _hint(parser: argparse.ArgumentParser, words: list[str]) -> str:

@@ -8,9 +8,9 @@ import sys
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
+from sm_magics.clock import Clock
 from sm_magics.errors import CellError, Detached
 from sm_magics.magics.options import duration
-from sm_magics.watch import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -40,7 +40,10 @@ class Settings:
             When `SM_MAGICS_DISPLAY` is none of the displays.
         """
         display = environment.get("SM_MAGICS_DISPLAY")
-        return cls() if display is None else cls().changed("display", display)
+        try:
+            return cls() if display is None else cls().changed("display", display)
+        except CellError as error:
+            raise CellError(f"SM_MAGICS_DISPLAY: {error.message}", hint=error.hint) from None
 
     def changed(self, name: str, text: str) -> Settings:
         """Return the settings with one changed.
@@ -105,15 +108,15 @@ class Session:
         self.declared.clear()
         return connection
 
-    def follow(self, events: Iterable[Any], given: argparse.Namespace, what: str) -> list[Any]:
+    def follow(self, events: Iterable[Any], given: argparse.Namespace) -> list[Any]:
         """Show events while they happen, and return them; of the looks at the endpoint only the last.
 
         Raises
         ------
         Detached
-            When the user interrupts: what was begun goes on by itself.
+            When the user interrupts: what was asked for so far goes on by itself.
         """
-        from sm_magics.deploy import Seen
+        from sm_magics.events import Seen
         from sm_magics.live.display import Nothing, choose
 
         display = Nothing() if given.quiet else choose(self.settings.display, self.shell, sys.stdout.write)
@@ -125,7 +128,9 @@ class Session:
                     happened.pop()
                 happened.append(event)
         except KeyboardInterrupt:
-            raise Detached(f"stopped waiting; {what} goes on by itself\n  run it again to go on from there") from None
+            raise Detached(
+                "stopped waiting; what was asked for so far goes on by itself\n  run the cell again to go on from there"
+            ) from None
         finally:
             display.close()
         return happened
@@ -139,15 +144,6 @@ class Session:
         return self.settings.timeout if given.timeout is None else float(given.timeout)
 
     def keep(self, name: str | None, value: Any) -> None:
-        """Put a result into the variable that `-o` names.
-
-        Raises
-        ------
-        CellError
-            When that is no name for a variable.
-        """
-        if name is None:
-            return
-        if not name.isidentifier():
-            raise CellError(f"-o {name}: that is no name for a variable")
-        self.shell.user_ns[name] = value
+        """Put a result into the variable that `-o` names."""
+        if name is not None:
+            self.shell.user_ns[name] = value

@@ -18,6 +18,7 @@ __all__ = ["render"]
 
 GAP = "  "
 PROSE_WIDTH = 36
+_NO_WIDTH = frozenset({"Mn", "Me", "Cf"})  # combining marks, and what only controls how others look
 
 
 def render(view: View) -> str:
@@ -32,13 +33,14 @@ def _block(block: Block) -> Iterator[str]:
         case Facts(pairs):
             width = max((_width(name) for name, _ in pairs), default=0)
             for name, value in pairs:
-                yield f"{GAP}{_padded(name, width)}{GAP}{value}".rstrip()
+                for first, line in zip_longest([name], value.split("\n"), fillvalue=""):
+                    yield f"{GAP}{_padded(first, width)}{GAP}{line}".rstrip()
         case Table(columns, rows, caption):
             if caption:
                 yield GAP + caption
             yield from _table(columns, rows)
         case Note(text):
-            yield GAP + text
+            yield from (GAP + line for line in text.split("\n"))
         case Code(text, caption):
             if caption:
                 yield GAP + caption
@@ -67,11 +69,9 @@ def _table(columns: tuple[Column, ...], rows: tuple[tuple[str, ...], ...]) -> It
 
 
 def _lines(cell: str, column: Column) -> list[str]:
-    return (
-        textwrap.wrap(cell, PROSE_WIDTH, break_long_words=False, break_on_hyphens=False) or [""]
-        if column.prose
-        else [cell]
-    )
+    if column.prose:
+        return textwrap.wrap(cell, PROSE_WIDTH, break_long_words=False, break_on_hyphens=False) or [""]
+    return cell.split("\n")
 
 
 def _padded(text: str, width: int, *, right: bool = False) -> str:
@@ -84,5 +84,6 @@ def _width(text: str) -> int:
     if text.isascii():
         return len(text)
     return sum(
-        0 if unicodedata.combining(each) else 2 if unicodedata.east_asian_width(each) in "WF" else 1 for each in text
+        0 if unicodedata.category(each) in _NO_WIDTH else 2 if unicodedata.east_asian_width(each) in "WF" else 1
+        for each in text
     )

@@ -8,7 +8,7 @@ from typing import Literal
 __all__ = ["Badge", "Block", "Code", "Column", "Facts", "Note", "Table", "View", "bar"]
 
 Tone = Literal["good", "busy", "bad", "plain"]
-BAR_CELLS = 20
+BAR_CELLS = 10
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ def _levels() -> Iterator[tuple[str, str]]:
         seen.add(name)
         yield name, place or "top level"
         for word, key in level(name).choices():
-            if word == key.name and key.shape not in {VARIANT, MODEL}:
+            if word == key.name and key.shape not in {VARIANT, MODEL} and key.member != "PrimaryContainer":
                 waiting += _below(key.shape, f"{place}.{word}" if place else word)
 
 

@@ -1,0 +1,141 @@
+"""Waits until the service has finished with an endpoint, and verifies what came of it.
+
+Verified means: InService, on the config that was asked for, nothing pending, weights and counts as wanted. What settles
+otherwise is a failure, explained by the service's reason, the last lines of the log, and what to do.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sm_magics.advice import advice
+from sm_magics.errors import DeployError
+from sm_magics.events import Reached, Seen
+from sm_magics.explain import failing_variant, log_tail
+from sm_magics.watch import Snapshot, look, watch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from sm_magics.clock import Clock
+    from sm_magics.connection import Connection
+    from sm_magics.plan import Plan
+
+__all__ = ["accepted", "gone", "settle", "uses", "verified"]
+
+GRACE_SECONDS = 20.0  # in which an endpoint may still read InService after an update was accepted
+LOOKS, LOOK_SECONDS = 8, 1.0  # for an endpoint that was accepted a moment ago
+
+
+def settle(connection: Connection, name: str, clock: Clock, timeout: float) -> Iterator[Seen]:
+    """Wait until the service has finished with what it was asked, whatever comes of it.
+
+    Raises
+    ------
+    DeployError
+        When it does not in time.
+    """
+    yield from _waiting(connection, name, clock, timeout, lambda snapshot: snapshot.settled)
+
+
+def gone(connection: Connection, name: str, clock: Clock, timeout: float) -> Iterator[Seen]:
+    """Wait until there is no such endpoint any more.
+
+    Raises
+    ------
+    DeployError
+        When there still is in the end.
+    """
+    yield from _waiting(connection, name, clock, timeout, lambda _: False)
+
+
+def _waiting(
+    connection: Connection, name: str, clock: Clock, timeout: float, until: Callable[[Snapshot], bool]
+) -> Iterator[Seen]:
+    for snapshot in watch(connection, name, clock, until=until):
+        yield Seen(snapshot)
+        if snapshot.elapsed > timeout and not until(snapshot):
+            raise DeployError(
+                f"endpoint '{name}' is still {snapshot.status} after {timeout:g} s",
+                hint=f"it goes on by itself; follow it: %sm_status {name} --wait",
+                snapshot=snapshot,
+            )
+
+
+def accepted(connection: Connection, name: str, clock: Clock) -> Snapshot:
+    """Return the endpoint as it is now; the service may need a moment to find what it has just accepted."""
+    for _ in range(LOOKS):
+        snapshot = look(connection, name)
+        if snapshot is not None:
+            return snapshot
+        clock.sleep(LOOK_SECONDS)
+    raise _deleted(name)
+
+
+def verified(
+    connection: Connection, steps: Plan, clock: Clock, timeout: float, old_reason: str | None
+) -> Iterator[Seen | Reached]:
+    """Wait until the endpoint is what the plan ends with, or has settled as something else.
+
+    `old_reason` is why an earlier change failed: the service goes on telling it until this one begins.
+    """
+    last: Snapshot | None = None
+
+    def over(snapshot: Snapshot) -> bool:
+        nonlocal old_reason
+        if not snapshot.settled:
+            old_reason = None  # this change has begun: whatever reason is told from now on is its own
+            return False
+        new_reason = snapshot.failure_reason not in {None, old_reason}
+        failed = new_reason or snapshot.status != "InService" or snapshot.elapsed > GRACE_SECONDS
+        return failed or _is_reached(snapshot, steps)
+
+    for seen in _waiting(connection, steps.endpoint, clock, timeout, over):
+        last = seen.snapshot
+        yield seen
+    if last is None or not over(last):
+        raise _deleted(steps.endpoint)
+    if not _is_reached(last, steps):
+        raise _failure(connection, last, steps)
+    yield Reached(last, verified=True)
+
+
+def _is_reached(snapshot: Snapshot, steps: Plan) -> bool:
+    return (
+        snapshot.settled
+        and snapshot.status == "InService"
+        and snapshot.config_name == steps.config_name
+        and snapshot.shares.keys() == steps.expected.keys()
+        and all(share.same(snapshot.shares[name]) for name, share in steps.expected.items())
+    )
+
+
+def uses(snapshot: object, steps: Plan) -> bool:
+    """Whether the endpoint serves, if only in part, what the plan was to make of it."""
+    return isinstance(snapshot, Snapshot) and (
+        snapshot.status == "UpdateRollbackFailed"
+        or (snapshot.status != "Failed" and snapshot.config_name == steps.config_name)
+    )
+
+
+def _deleted(name: str) -> DeployError:
+    return DeployError(
+        f"endpoint '{name}' was deleted by someone else meanwhile", hint="run the cell again to make it", over=True
+    )
+
+
+def _failure(connection: Connection, snapshot: Snapshot, steps: Plan) -> DeployError:
+    name, reason = snapshot.name, snapshot.failure_reason or "the service gives no reason"
+    if snapshot.status == "Failed":
+        what = f"endpoint '{name}' has failed"
+    elif snapshot.status == "InService" and snapshot.config_name != steps.config_name:
+        what = f"the update of endpoint '{name}' failed and was rolled back; it serves config '{snapshot.config_name}'"
+    else:
+        what = f"endpoint '{name}' is {snapshot.status}, not what was asked for"
+    tail = log_tail(connection, name, failing_variant(reason))
+    lines = [f"{what}: {reason}"]
+    if tail is not None:
+        lines += [f"  last lines of {tail.stream}:", *(f"    {line[:200]}" for line in tail.lines)]
+    return DeployError(
+        "\n".join(lines), hint=advice(reason), snapshot=snapshot, log=tail.lines if tail else None, over=True
+    )

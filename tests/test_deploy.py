@@ -1,0 +1,429 @@
+"""Deployments on the engine, and on a service that answers by a script where the engine cannot misbehave so."""
+
+from __future__ import annotations
+
+import contextlib
+
+import pytest
+
+from sm_magics import deploy as module
+from sm_magics.deploy import create_model, deploy, observe
+from sm_magics.errors import DeployError, PlanError, ServiceError
+from sm_magics.events import Called, Calling, Planned, Reached, Seen
+from sm_magics.models import DesiredModel
+from sm_magics.settle import gone
+from sm_magics.target import ENDPOINT_TAG, Share, Target
+from sm_magics.watch import look
+
+ARN = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/boston"
+ONE = "variants: {A: $linear}"
+OTHER = "variants: {A: $xgb}"
+CANARY = """
+deploy:
+  blue_green_update_policy:
+    traffic_routing_configuration:
+      type: CANARY
+      wait_interval_in_seconds: 60
+      canary_size: {type: CAPACITY_PERCENT, value: 10}
+"""
+CORRUPT = "variants:\n  A: {model: {image: xgboost@3.0-5, data: $corrupt}}"
+
+
+@pytest.fixture
+def writes(connection, noting_writes):
+    """Yield the list of all calls made from now on that change something."""
+    with noting_writes(connection) as made:
+        yield made
+
+
+def left(deployer, name):
+    return {kind: deployer.names(kind, name) for kind in ("Endpoint", "EndpointConfig", "Model")}
+
+
+def failing(deployer, name, body, **options):
+    """Deploy what fails, and return the error and what happened before it."""
+    events = []
+    with pytest.raises(DeployError) as caught:
+        events.extend(deploy(deployer.connection, deployer.target(name, body), deployer.clock, **options))
+    return caught.value
+
+
+class TestCreation:
+    def test_it_tells_the_plan_each_call_each_look_and_the_end(self, deployer, name, writes):
+        events = deployer.run(name, ONE)
+        assert isinstance(events[0], Planned)
+        assert [type(each) for each in events[1:7]] == [Calling, Called] * 3
+        assert all(isinstance(each, Seen) for each in events[7:-1])
+        assert writes == ["CreateModel", "CreateEndpointConfig", "CreateEndpoint"]
+        end = events[-1]
+        assert end == Reached(end.snapshot, verified=True)
+        assert (end.snapshot.status, end.snapshot.config_name) == ("InService", events[0].plan.config_name)
+
+    def test_all_that_is_made_carries_the_endpoint_s_tag(self, deployer, name):
+        deployer.run(name, ONE + "\ntags: {team: pricing}")
+        tagged = {kind: deployer.names(kind, name) for kind in ("Model", "EndpointConfig", "Endpoint")}
+        for kind, names in tagged.items():
+            assert names
+            for each in names:
+                arn = deployer.connection.describe(kind, each)[f"{kind}Arn"]
+                tags = deployer.connection.call("ListTags", ResourceArn=arn)["Tags"]
+                assert {"Key": ENDPOINT_TAG, "Value": name} in tags
+                assert {"Key": "team", "Value": "pricing"} in tags
+
+    def test_one_that_fails_tells_the_service_s_reason_the_log_and_what_to_do_and_leaves_nothing(self, deployer, name):
+        error = failing(deployer, name, CORRUPT)
+        text = str(error)
+        assert f"endpoint '{name}' has failed: The primary container for production variant A did not pass" in text
+        assert f"last lines of /aws/sagemaker/Endpoints/{name}/A/" in text
+        assert error.log
+        assert text.endswith(f"\n  {error.hint}")
+        assert error.snapshot.status == "Failed"
+        list(gone(deployer.connection, name, deployer.clock, 30))
+        assert left(deployer, name) == {"Endpoint": [], "EndpointConfig": [], "Model": []}
+
+    def test_after_a_failure_the_corrected_cell_just_works(self, deployer, name):
+        failing(deployer, name, CORRUPT)
+        assert deployer.run(name, ONE)[-1].verified
+
+    def test_a_failed_endpoint_of_ours_is_replaced(self, deployer, name, writes, monkeypatch):
+        monkeypatch.setattr(module, "_take_back", lambda *_: None)
+        failing(deployer, name, CORRUPT)
+        assert look(deployer.connection, name).status == "Failed"
+        writes.clear()
+        assert deployer.run(name, ONE)[-1].verified
+        assert writes == ["DeleteEndpoint", "CreateModel", "CreateEndpointConfig", "CreateEndpoint"]
+
+
+class TestChange:
+    def test_running_the_same_cell_again_makes_no_write_call(self, deployer, name, writes):
+        deployer.run(name, ONE)
+        writes.clear()
+        events = deployer.run(name, ONE)
+        assert writes == []
+        assert events[0].plan.actions == ()
+        assert events[-1].verified
+
+    def test_weights_alone_are_changed_in_place(self, deployer, name, writes):
+        deployer.run(name, "variants: {A: $linear, B: $xgb}")
+        config = look(deployer.connection, name).config_name
+        writes.clear()
+        end = deployer.run(name, "variants: {A: {model: $linear, weight: 3}, B: $xgb}")[-1]
+        assert writes == ["UpdateEndpointWeightsAndCapacities"]
+        assert end.snapshot.config_name == config
+        assert end.snapshot.shares == {"A": Share(3.0, 1), "B": Share(1.0, 1)}
+
+    def test_so_are_instance_counts(self, deployer, name, writes):
+        deployer.run(name, ONE)
+        writes.clear()
+        end = deployer.run(name, "variants: {A: {model: $linear, instances: 2}}")[-1]
+        assert writes == ["UpdateEndpointWeightsAndCapacities"]
+        assert end.snapshot.variants[0].count == 2
+
+    def test_another_model_is_an_update_to_a_config_of_its_own(self, deployer, name, writes):
+        deployer.run(name, ONE)
+        writes.clear()
+        events = deployer.run(name, OTHER)
+        assert writes == ["CreateModel", "CreateEndpointConfig", "UpdateEndpoint"]
+        assert events[-1].snapshot.config_name == events[0].plan.config_name
+        assert len(deployer.names("EndpointConfig", name)) == 2
+
+    def test_back_to_what_was_before_makes_nothing_anew(self, deployer, name, writes):
+        deployer.run(name, ONE)
+        deployer.run(name, OTHER)
+        writes.clear()
+        assert deployer.run(name, ONE)[-1].verified
+        assert writes == ["UpdateEndpoint"]
+
+    def test_tags_are_changed_without_touching_the_fleet(self, deployer, name, writes):
+        deployer.run(name, ONE + "\ntags: {team: a, old: x}")
+        writes.clear()
+        deployer.run(name, ONE + "\ntags: {team: b}")
+        assert writes == ["AddTags", "DeleteTags"]
+
+    def test_an_update_that_fails_is_rolled_back_and_what_this_run_made_is_gone(self, deployer, name):
+        before = deployer.run(name, ONE)[-1].snapshot
+        had = left(deployer, name)
+        error = failing(deployer, name, CORRUPT)
+        assert f"failed and was rolled back; it serves config '{before.config_name}'" in str(error)
+        assert error.over
+        assert error.log
+        assert left(deployer, name) == had
+        after = look(deployer.connection, name)
+        assert (after.status, after.config_name, after.variants) == ("InService", before.config_name, before.variants)
+
+    def test_the_same_failure_twice_is_told_at_once_both_times(self, deployer, name):
+        deployer.run(name, ONE)
+        for _ in range(2):
+            failing(deployer, name, CORRUPT, timeout=15)
+
+    def test_after_a_failed_update_the_unchanged_old_cell_is_verified(self, deployer, name):
+        deployer.run(name, ONE)
+        failing(deployer, name, CORRUPT)
+        assert deployer.run(name, ONE)[-1].verified
+
+
+class TestWaiting:
+    def test_without_waiting_it_ends_once_the_calls_are_accepted(self, deployer, name):
+        end = deployer.run(name, ONE, wait=False)[-1]
+        assert not end.verified
+        assert end.snapshot.status in {"Creating", "InService"}
+
+    def test_a_run_that_was_interrupted_is_gone_on_with(self, deployer, name, writes, paused):
+        with paused():
+            events = deploy(deployer.connection, deployer.target(name, ONE), deployer.clock)
+            assert next(each for each in events if isinstance(each, Seen)).snapshot.status == "Creating"
+            events.close()
+            writes.clear()
+        assert deployer.run(name, ONE)[-1].verified
+        assert writes == []
+
+    def test_an_endpoint_that_is_being_changed_is_waited_for_and_then_changed(self, deployer, name, writes, paused):
+        with paused():
+            deployer.run(name, ONE, wait=False)
+            writes.clear()
+            events = deploy(deployer.connection, deployer.target(name, OTHER), deployer.clock)
+            assert next(events).snapshot.status == "Creating"
+            assert writes == []
+        *_, end = events
+        assert end.verified
+        assert writes == ["CreateModel", "CreateEndpointConfig", "UpdateEndpoint"]
+
+    def test_a_timeout_leaves_everything_and_says_how_to_go_on(self, deployer, name, paused):
+        deployer.run(name, ONE)
+        with paused():
+            error = failing(deployer, name, OTHER, timeout=0.2)
+        assert "is still Updating after 0.2 s" in str(error)
+        assert f"%sm_status {name} --wait" in error.hint
+        assert not error.over
+        assert deployer.run(name, OTHER)[-1].verified
+
+
+@pytest.fixture
+def refuse(connection):
+    """Return a context in which one operation is refused."""
+
+    @contextlib.contextmanager
+    def refusing(operation, message):
+        def raise_it(**_):
+            raise ServiceError(operation, "AccessDeniedException", message, {})
+
+        events = connection.client("sagemaker").meta.events
+        events.register(f"before-call.sagemaker.{operation}", raise_it)
+        try:
+            yield
+        finally:
+            events.unregister(f"before-call.sagemaker.{operation}", raise_it)
+
+    return refusing
+
+
+class TestRefusals:
+    def test_a_call_that_is_refused_half_way_takes_back_what_was_made(self, deployer, name, refuse):
+        with refuse("CreateEndpoint", "no more"), pytest.raises(ServiceError, match="no more"):
+            deployer.run(name, ONE)
+        assert left(deployer, name) == {"Endpoint": [], "EndpointConfig": [], "Model": []}
+
+    def test_what_was_there_before_this_run_is_not_taken_back(self, deployer, name, connection, refuse):
+        target = deployer.target(name, ONE)
+        create_model(connection, target.models[0], {})
+        with refuse("CreateEndpointConfig", "no more"), pytest.raises(ServiceError, match="no more"):
+            deployer.run(name, ONE)
+        assert deployer.names("Model", name) == [target.models[0].name]
+        connection.call("DeleteModel", ModelName=target.models[0].name)
+
+    def test_once_an_update_is_accepted_nothing_of_it_is_taken_back(self, deployer, name, connection, refuse):
+        deployer.run(name, ONE)
+        with refuse("AddTags", "not allowed"), pytest.raises(ServiceError, match="not allowed"):
+            deployer.run(name, OTHER + "\ntags: {team: b}")
+        assert deployer.run(name, OTHER)[-1].verified
+        serving = look(connection, name).config_name
+        assert connection.describe("EndpointConfig", serving) is not None
+
+    def test_a_plan_that_cannot_be_is_refused_before_anything_is_made(self, deployer, name, writes):
+        deployer.run(name, ONE)
+        writes.clear()
+        with pytest.raises(PlanError, match="same variants before and after"):
+            deployer.run(name, "variants: {B: $xgb}" + CANARY)
+        assert writes == []
+
+    def test_what_the_engine_does_not_offer_is_said_by_name(self, deployer, name):
+        deployer.run(name, ONE)
+        had = left(deployer, name)
+        with pytest.raises(ServiceError, match="does not offer canary"):
+            deployer.run(name, OTHER + CANARY)
+        assert left(deployer, name) == had
+
+
+MODEL = DesiredModel("m1", {"PrimaryContainer": {"Image": "i"}, "ExecutionRoleArn": "r"}, None)
+VARIANT = {"VariantName": "A", "ModelName": "m1", "InstanceType": "t", "InitialVariantWeight": 1.0}
+TARGET = Target("boston", {"ProductionVariants": [{**VARIANT, "InitialInstanceCount": 1}]}, (MODEL,))
+
+
+def told(status="InService", config="old", count=1, **rest):
+    now = {"CurrentWeight": 1.0, "CurrentInstanceCount": count}
+    return {
+        "EndpointName": "boston",
+        "EndpointArn": ARN,
+        "EndpointStatus": status,
+        "EndpointConfigName": config,
+        "ProductionVariants": [{"VariantName": "A", **now, "DesiredWeight": 1.0, "DesiredInstanceCount": count}],
+        **rest,
+    }
+
+
+@pytest.fixture
+def scripted(fake_connection, refusal):
+    """Return a function that connects to a service whose endpoint serves another model, with changes to its script."""
+
+    def connect(**changes):
+        nothing = refusal("Could not find it")
+        old = {**VARIANT, "ModelName": "m0", "InitialInstanceCount": 1}
+
+        def describe_endpoint_config(EndpointConfigName):  # noqa: N803 - boto3's name
+            return {"ProductionVariants": [old]} if EndpointConfigName == "old" else nothing
+
+        return fake_connection(
+            **{
+                "describe_model": [nothing],
+                "describe_endpoint_config": [describe_endpoint_config],
+                "describe_endpoint": [told()],
+                "list_tags": [{"Tags": [{"Key": ENDPOINT_TAG, "Value": "boston"}]}],
+                "create_model": [{}],
+                "create_endpoint_config": [{}],
+                "update_endpoint": [{}],
+                "add_tags": [{}],
+                "delete_model": [{}],
+                "delete_endpoint_config": [{}],
+                "describe_log_streams": [{"logStreams": []}],
+                **changes,
+            }
+        )
+
+    return connect
+
+
+def undone(connection):
+    return [each for each in connection.session.operations if each.startswith("delete")]
+
+
+class TestOnAws:
+    def test_a_silent_rollback_is_an_error_and_takes_back_what_was_made(self, scripted, fake_clock):
+        connection = scripted(describe_endpoint=[told(), told("Updating"), told(FailureReason="no capacity")])
+        with pytest.raises(DeployError, match="rolled back; it serves config 'old': no capacity"):
+            list(deploy(connection, TARGET, fake_clock))
+        assert undone(connection) == ["delete_endpoint_config", "delete_model"]
+
+    def test_a_mix_of_both_fleets_keeps_all_that_it_serves(self, scripted, fake_clock):
+        connection = scripted(describe_endpoint=[told(), told("Updating"), told("UpdateRollbackFailed")])
+        with pytest.raises(DeployError, match="is UpdateRollbackFailed, not what was asked for"):
+            list(deploy(connection, TARGET, fake_clock))
+        assert undone(connection) == []
+
+    def test_an_endpoint_that_reached_the_config_with_other_weights_keeps_what_it_serves(self, scripted, fake_clock):
+        reached = told(config=TARGET.config_name, count=3)
+        connection = scripted(describe_endpoint=[told(), told("Updating"), reached])
+        with pytest.raises(DeployError, match="not what was asked for"):
+            list(deploy(connection, TARGET, fake_clock))
+        assert undone(connection) == []
+
+    def test_a_timeout_takes_nothing_back(self, scripted, fake_clock):
+        connection = scripted(describe_endpoint=[told(), told("Updating")])
+        with pytest.raises(DeployError, match="still Updating"):
+            list(deploy(connection, TARGET, fake_clock, timeout=60))
+        assert undone(connection) == []
+
+    def test_a_part_that_the_service_has_not_seen_yet_is_waited_for(self, scripted, fake_clock, refusal):
+        unseen = refusal('Could not find model "arn:aws:sagemaker:us-east-1:1:model/m1".')
+        done = told(config=TARGET.config_name)
+        connection = scripted(
+            create_endpoint_config=[unseen, unseen, {}], describe_endpoint=[told(), told("Updating"), done]
+        )
+        assert list(deploy(connection, TARGET, fake_clock))[-1].verified
+        assert connection.session.operations.count("create_endpoint_config") == 3
+
+    def test_a_part_that_is_never_seen_is_an_error_in_the_end(self, scripted, fake_clock, refusal):
+        unseen = refusal('Could not find model "arn:aws:sagemaker:us-east-1:1:model/m1".')
+        connection = scripted(create_endpoint_config=[unseen])
+        with pytest.raises(ServiceError, match="Could not find model"):
+            list(deploy(connection, TARGET, fake_clock))
+        assert fake_clock.now() < 10
+        assert undone(connection) == ["delete_model"]
+
+    def test_a_quota_is_refused_with_what_to_do_about_it(self, scripted, fake_clock, refusal):
+        text = "The account-level service limit 'ml.m5.large for endpoint usage' is 0 Instances"
+        connection = scripted(update_endpoint=[refusal(text, "ResourceLimitExceeded")])
+        with pytest.raises(ServiceError) as caught:
+            list(deploy(connection, TARGET, fake_clock))
+        assert "Service Quotas" in caught.value.hint
+        assert undone(connection) == ["delete_endpoint_config", "delete_model"]
+
+    def test_what_cannot_be_taken_back_does_not_hide_the_first_error(self, scripted, fake_clock, refusal):
+        denied = refusal("not allowed", "AccessDeniedException")
+        connection = scripted(update_endpoint=[denied], delete_endpoint_config=[denied], delete_model=[denied])
+        with pytest.raises(ServiceError, match="UpdateEndpoint: not allowed"):
+            list(deploy(connection, TARGET, fake_clock))
+
+    def test_a_failed_endpoint_is_gone_before_it_is_made_again(self, scripted, fake_clock, refusal):
+        answers = [
+            told("Failed"),
+            told("Deleting"),
+            refusal("Could not find endpoint"),
+            told(config=TARGET.config_name),
+        ]
+        connection = scripted(describe_endpoint=answers, delete_endpoint=[{}], create_endpoint=[{}])
+        events = list(deploy(connection, TARGET, fake_clock))
+        assert events[-1].verified
+        seen = [each.snapshot.status for each in events if isinstance(each, Seen)]
+        assert seen == ["Deleting", "InService"]
+
+    def test_a_failed_endpoint_that_will_not_go_is_not_waited_for_for_ever(self, scripted, fake_clock):
+        connection = scripted(describe_endpoint=[told("Failed"), told("Deleting")], delete_endpoint=[{}])
+        with pytest.raises(DeployError, match="still Deleting after 60 s"):
+            list(deploy(connection, TARGET, fake_clock, timeout=60))
+        assert "create_endpoint" not in connection.session.operations
+
+    def test_the_artifact_is_uploaded_before_the_model_is_made(self, scripted, fake_clock):
+        uri = "s3://bucket/sm_magics/models/x/model.tar.gz"
+        request = {"PrimaryContainer": {"Image": "i", "ModelDataUrl": uri}}
+        connection = scripted()
+        seen = []
+        connection.session.script["create_model"] = [lambda **_: seen.append(connection.artifacts.holds(uri)) or {}]
+        model = DesiredModel("m1", request, "the artifact")
+        list(deploy(connection, Target("boston", TARGET.config, (model,)), fake_clock, wait=False))
+        assert seen == [True]
+        assert connection.artifacts.kept == {uri: "the artifact"}
+
+
+class TestObserving:
+    def test_nothing_is_observed_where_nothing_is(self, scripted, refusal):
+        live = observe(scripted(describe_endpoint=[refusal("Could not find endpoint")]), TARGET)
+        assert live.status is None
+        assert live.existing == frozenset()
+
+    def test_counts_of_autoscaled_variants_are_left_alone(self, scripted):
+        scaled = {"ScalableTargets": [{"ResourceId": "endpoint/boston/variant/A"}]}
+        connection = scripted(describe_endpoint=[told(count=3)], describe_scalable_targets=[scaled])
+        live = observe(connection, TARGET)
+        assert live.scaled == {"A"}
+        assert live.shares == {"A": Share(1.0, 3)}
+        assert connection.session.calls[-1] == (
+            "describe_scalable_targets",
+            {"ServiceNamespace": "sagemaker", "ResourceIds": ["endpoint/boston/variant/A"]},
+        )
+
+    def test_autoscaling_is_asked_for_only_where_counts_differ(self, scripted):
+        assert observe(scripted(), TARGET).scaled == frozenset()
+
+    @pytest.mark.parametrize(("code", "status"), [("AccessDeniedException", 400), ("InvalidSignatureException", 403)])
+    def test_who_may_not_ask_about_autoscaling_can_still_deploy(self, scripted, refusal, code, status):
+        connection = scripted(
+            describe_endpoint=[told(count=3)], describe_scalable_targets=[refusal("no", code, status)]
+        )
+        assert observe(connection, TARGET).scaled == frozenset()
+
+    def test_autoscaling_that_does_not_answer_is_an_error(self, scripted, refusal):
+        connection = scripted(
+            describe_endpoint=[told(count=3)], describe_scalable_targets=[refusal("Rate exceeded", "Throttling")]
+        )
+        with pytest.raises(ServiceError, match="Rate exceeded"):
+            observe(connection, TARGET)

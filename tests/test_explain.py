@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import pytest
+
+from sm_magics.explain import TAIL_LINES, LogTail, failing_variant, log_tail
+
+GROUP = "/aws/sagemaker/Endpoints/boston"
+
+
+@pytest.mark.parametrize(
+    ("reason", "variant"),
+    [
+        ("The primary container for production variant XGB-Model did not pass the ping health check.", "XGB-Model"),
+        ("included in the model for the production variant A exist, and that", "A"),
+        ("Please ensure the model container for variant B2 starts correctly when invoked", "B2"),
+        ("Unable to provision requested ML compute capacity. Please retry using a different instance type.", None),
+        ("", None),
+    ],
+)
+def test_the_variant_is_the_one_that_the_reason_names(reason, variant):
+    assert failing_variant(reason) == variant
+
+
+def streams(*named):
+    return [{"logStreams": [{"logStreamName": name, **times} for name, times in named]}]
+
+
+def events(*lines):
+    return [{"events": [{"message": line} for line in lines]}]
+
+
+def test_the_tail_is_that_of_the_stream_that_was_written_last(fake_connection):
+    connection = fake_connection(
+        describe_log_streams=streams(
+            ("A/i-1", {"lastEventTimestamp": 1}), ("A/i-2", {"lastEventTimestamp": 3}), ("A/i-3", {"creationTime": 2})
+        ),
+        get_log_events=events("one\n", "two\n"),
+    )
+    assert log_tail(connection, "boston", "A") == LogTail(f"{GROUP}/A/i-2", ("one", "two"))
+    (_, asked), (_, read) = connection.session.calls
+    assert asked == {"logGroupName": GROUP, "logStreamNamePrefix": "A/"}
+    assert read == {"logGroupName": GROUP, "logStreamName": "A/i-2", "limit": TAIL_LINES}
+
+
+def test_without_a_variant_any_stream_will_do(fake_connection):
+    connection = fake_connection(describe_log_streams=streams(("A/i-1", {})), get_log_events=events("one"))
+    assert log_tail(connection, "boston", None).lines == ("one",)
+    assert connection.session.calls[0][1] == {"logGroupName": GROUP}
+
+
+def test_no_stream_and_an_empty_one_are_no_tail(fake_connection):
+    assert log_tail(fake_connection(describe_log_streams=streams()), "boston", "A") is None
+    empty = fake_connection(describe_log_streams=streams(("A/i-1", {})), get_log_events=events())
+    assert log_tail(empty, "boston", "A") is None
+
+
+def test_a_log_that_may_not_be_read_is_no_reason_to_fail(fake_connection, refusal):
+    connection = fake_connection(describe_log_streams=[refusal("not yours", "AccessDeniedException")])
+    assert log_tail(connection, "boston", "A") is None

@@ -1,0 +1,213 @@
+"""Completion as a front end asks for it: the whole cell, and `|` where the cursor is."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from IPython.core.completer import provisionalcompleter
+
+from sm_magics.local.start import find
+from sm_magics.magics.complete import NAMES_SECONDS, Completer
+
+ENDPOINT = "%%sm_endpoint boston\nvariants:\n"
+FAST_SECONDS = 0.05
+
+
+def completions(notebook, marked):
+    """Return what IPython offers at the `|`: each with what the cell would be with it."""
+    before, after = marked.split("|")
+    text = before + after
+    with provisionalcompleter():
+        found = list(notebook.shell.Completer.completions(text, len(before)))
+    return {each.text: text[: each.start] + each.text + text[each.end :] for each in found}
+
+
+def own_matchers(shell):
+    return [each for each in shell.Completer.custom_matchers if isinstance(each.__self__, Completer)]
+
+
+def texts(notebook, marked):
+    return list(completions(notebook, marked))
+
+
+@pytest.fixture
+def connected(notebook, served):
+    """Return a notebook that has connected, and so may ask for names."""
+    notebook.run(f"%sm_status {served}")
+    return notebook
+
+
+class TestLines:
+    @pytest.mark.parametrize(
+        ("marked", "some"),
+        [
+            ("%sm_endpoint boston --|", ["--dry-run", "--wait", "--no-wait", "--timeout", "--quiet", "--out"]),
+            ("%%sm_endpoint boston --dry|\nvariants:", ["--dry-run"]),
+            ("%sm_invoke boston --d|", ["--data"]),
+            ("%sm_delete boston --y|", ["--yes"]),
+            ("x = %sm_status boston --w|", ["--wait"]),
+            ("%sm_connect |", ["local", "aws"]),
+            ("%sm_connect l|", ["local"]),
+            ("%sm_config d|", ["display="]),
+            ("%sm_help sm_e|", ["sm_endpoint"]),
+            ("%sm_invoke boston --data $|", ["$X", "$y", "$linear", "$xgb"]),
+            ("%sm_invoke boston --data $l|", ["$linear"]),
+        ],
+    )
+    def test_flags_words_and_variables(self, notebook, marked, some):
+        found = texts(notebook, marked)
+        assert set(some) <= set(found)
+        assert found == some or marked.rstrip("|").endswith(("--", "$"))
+
+    def test_what_is_offered_replaces_what_was_typed(self, notebook):
+        assert completions(notebook, "%sm_invoke boston --da| --rows 3") == {
+            "--data": "%sm_invoke boston --data --rows 3"
+        }
+        assert completions(notebook, "%sm_invoke boston --data=$lin|")["$linear"] == "%sm_invoke boston --data=$linear"
+
+    @pytest.mark.parametrize(
+        "marked", ["%sm_status bos|", "%%sm_endpoint bos|", "x = %sm_status bos|", "%sm_delete b|"]
+    )
+    def test_names_of_endpoints(self, connected, marked):
+        assert "boston" in texts(connected, marked)
+
+    def test_names_of_variants(self, connected):
+        assert texts(connected, "%sm_invoke boston --variant |") == ["Linear-Model", "XGB-Model"]
+        assert texts(connected, "%sm_invoke boston --variant X|") == ["XGB-Model"]
+        assert not {"Linear-Model", "XGB-Model"} & set(texts(connected, "%sm_invoke nowhere --variant |"))
+
+    def test_private_names_and_modules_and_ipython_s_own_are_no_variables(self, notebook):
+        notebook.run("import os\n_hidden = 1")
+        assert not {"$_hidden", "$os", "$In", "$Out", "$exit"} & set(texts(notebook, "%sm_invoke boston --data $|"))
+
+
+class TestCells:
+    @pytest.mark.parametrize(
+        ("marked", "some"),
+        [
+            ("%%sm_endpoint boston\nvar|", ["variants"]),
+            (ENDPOINT + "  A: {mod|}", ["model", "model_data_download_timeout_in_seconds"]),
+            (ENDPOINT + "  A:\n    weig|", ["weight"]),
+            (ENDPOINT + "  A: {instance: ml.m5.la|}", ["ml.m5.large"]),
+            (ENDPOINT + "  A: {model: $li|}", ["$linear"]),
+            (ENDPOINT + "  A: {model: $linear}\nta|", ["tags"]),
+            ("%%sm_model m\nima|", ["image", "image_config"]),
+        ],
+    )
+    def test_keys_and_values_at_the_cursor_s_level(self, notebook, marked, some):
+        assert texts(notebook, marked) == some
+
+    def test_what_is_offered_replaces_what_was_typed(self, notebook):
+        marked = ENDPOINT + "  A: {instance: ml.m5.la|, weight: 1}"
+        assert completions(notebook, marked)["ml.m5.large"] == ENDPOINT + "  A: {instance: ml.m5.large, weight: 1}"
+
+    def test_names_of_models_follow_their_key(self, connected):
+        connected.session.declared["shared"] = "shared-0123abcd"
+        found = texts(connected, ENDPOINT + "  A: {model: |}")
+        assert "shared" in found
+        assert any(name.startswith("boston-linear-model-") for name in found)
+
+    def test_a_payload_is_nobody_s_business(self, notebook):
+        assert texts(notebook, "%%sm_invoke boston\nvar|") == texts(notebook, "%%writefile f\nvar|")
+
+
+class TestElsewhere:
+    def test_a_magic_of_ours_that_does_not_exist_has_no_flags(self, notebook):
+        assert "--wait" not in texts(notebook, "%sm_nonsense --|")
+
+    @pytest.mark.parametrize("marked", ["lin|", "x = lin|", "print(lin|)", "%%time\nlin|", "# %sm_status\nlin|"])
+    def test_outside_our_magics_completion_is_ipython_s(self, notebook, marked):
+        with_us = texts(notebook, marked)
+        matchers = notebook.shell.Completer.custom_matchers
+        matchers[:] = [each for each in matchers if each not in own_matchers(notebook.shell)]
+        assert with_us == texts(notebook, marked)
+        assert "linear" in with_us
+
+    def test_inside_our_cells_python_s_words_stay_away(self, notebook):
+        assert "while" not in texts(notebook, ENDPOINT + "  A: {w|}")
+
+
+class TestContact:
+    @pytest.mark.parametrize(
+        "marked", ["%sm_status |", "%sm_invoke boston --variant |", ENDPOINT + "  A: {model: |}", "%sm_model |"]
+    )
+    def test_nothing_is_contacted_before_the_session_has_connected(self, notebook, marked):
+        texts(notebook, marked)
+        assert notebook.session.connected is None
+
+    def test_names_are_asked_for_once_in_a_while_only(self, connected, fake_clock, monkeypatch):
+        asked = []
+        usual = type(connected.session.connected).call
+        monkeypatch.setattr(
+            type(connected.session.connected),
+            "call",
+            lambda *args, **more: asked.append(args[1]) or usual(*args, **more),
+        )
+        (own,) = own_matchers(connected.shell)
+        own.__self__._clock = fake_clock.now
+        for _ in range(3):
+            texts(connected, "%sm_status b|")
+        assert asked == ["ListEndpoints"]
+        fake_clock.sleep(NAMES_SECONDS + 1)
+        texts(connected, "%sm_status b|")
+        assert len(asked) == 2
+
+    def test_a_connection_that_is_gone_is_not_tried_at_every_key_and_not_brought_back(self, notebook, tmp_path):
+        notebook.run(f"%sm_connect local --state '{tmp_path}'")
+        find(tmp_path).stop()
+        (match,) = own_matchers(notebook.shell)
+        asked = []
+        notebook.session.connected.client("sagemaker").meta.events.register(
+            "before-call.sagemaker.ListEndpoints", lambda **_: asked.append(1)
+        )
+        for line in ("%sm_status ", "%sm_status b", "%sm_delete b", "%sm_invoke b --variant "):
+            found = match(
+                SimpleNamespace(full_text=line, cursor_line=0, cursor_position=len(line), text_until_cursor=line)
+            )
+            assert found["completions"] == []
+        assert len(asked) == 1
+        assert find(tmp_path) is None
+
+
+@pytest.mark.parametrize(
+    "marked",
+    [
+        "%sm_invoke boston --|",
+        "%sm_status |",
+        ENDPOINT + "  A: {|}",
+        ENDPOINT + "  A: {instance: |}",
+        ENDPOINT + "  A: {model: |}",
+        "%%sm_endpoint boston\n" + "# a line\n" * 300 + "var|",
+    ],
+)
+def test_completing_is_not_felt(connected, marked):
+    texts(connected, marked)  # what is read once is read
+    took = []
+    for _ in range(5):
+        began = time.perf_counter()
+        texts(connected, marked)
+        took.append(time.perf_counter() - began)
+    assert min(took) < FAST_SECONDS
+
+
+CELL_TEXT = st.text(st.sampled_from("%sm_endpoi boston\n:{}[]$-,=\"' \taé#|&*!"), max_size=60)
+
+
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+@given(st.sampled_from(["", "%%sm_endpoint b\n", "%%sm_model m\n", "%sm_invoke ", "%%sm_"]), CELL_TEXT, st.data())
+def test_whatever_is_typed_completion_never_breaks(notebook, first, rest, data):
+    text = first + rest
+    (own,) = own_matchers(notebook.shell)
+    at = data.draw(st.integers(0, len(text)))
+    before = text[:at].split("\n")
+    place = {"cursor_line": len(before) - 1, "cursor_position": len(before[-1]), "text_until_cursor": before[-1]}
+    assert set(own(SimpleNamespace(full_text=text, **place))) == {
+        "completions",
+        "matched_fragment",
+        "suppress",
+        "ordered",
+    }

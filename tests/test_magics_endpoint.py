@@ -1,0 +1,255 @@
+"""`%%sm_endpoint`, `%sm_endpoint`, `%sm_status`, `%sm_delete` and `%sm_list`, as they are typed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+import time
+
+import pytest
+
+from sm_magics.clock import Clock
+from sm_magics.errors import CellError, DeployError, Detached, PackagingError, PlanError
+from sm_magics.results import Deleted, Endpoint, EndpointTable, Listing, Planned
+from sm_magics.watch import look
+
+
+@pytest.fixture
+def writes(noting_writes):
+    """Return a context that gives the list of all calls that a notebook's cells make within it to change something."""
+    return lambda notebook: noting_writes(notebook.session.connection())
+
+
+class TestMaking:
+    def test_a_cell_makes_the_endpoint_and_shows_its_card(self, notebook, name):
+        ran = notebook.run(f"%%sm_endpoint {name}\nvariants:\n  A: {{model: $linear, weight: 4}}\n  B: $xgb\n")
+        assert isinstance(ran.result, Endpoint)
+        assert (ran.result.name, ran.result.status, ran.result.verified) == (name, "InService", True)
+        assert f"Endpoint {name} · InService" in ran.shown
+        assert "Done and verified: 2 × CreateModel, CreateEndpointConfig, CreateEndpoint." in ran.shown
+
+    def test_the_same_cell_again_changes_nothing_and_says_so(self, notebook, writes, name):
+        cell = f"%%sm_endpoint {name}\nvariants: {{A: $linear}}"
+        notebook.run(cell)
+        with writes(notebook) as made:
+            assert "Nothing to change: the endpoint is what the cell says." in notebook.run(cell).shown
+        assert made == []
+
+    def test_a_dry_run_shows_the_plan_and_makes_no_write_call(self, notebook, writes, name):
+        with writes(notebook) as made:
+            ran = notebook.run(f"%%sm_endpoint {name} --dry-run -o plan\nvariants: {{A: $linear}}")
+        assert made == []
+        assert isinstance(ran.result, Planned)
+        assert notebook.variables["plan"] is ran.result
+        assert f"Plan for endpoint {name} · 3 calls" in ran.shown
+        assert look(notebook.session.connection(), name) is None
+
+    def test_without_waiting_it_says_what_was_asked_for(self, notebook, name):
+        ran = notebook.run(f"%%sm_endpoint {name} --no-wait\nvariants: {{A: $linear}}")
+        assert not ran.result.verified
+        assert "Asked for, and not waited for: CreateModel, CreateEndpointConfig, CreateEndpoint." in ran.shown
+        assert notebook.run(f"%sm_status {name} --wait").result.status == "InService"
+
+    def test_the_settings_say_whether_to_wait_and_the_line_says_otherwise(self, notebook, name):
+        notebook.run("%sm_config wait=false")
+        body = "variants: {A: $linear}"
+        assert not notebook.run(f"%%sm_endpoint {name}\n{body}").result.verified
+        assert notebook.run(f"%%sm_endpoint {name} --wait\n{body}").result.verified
+
+    def test_a_timeout_is_an_error_that_says_how_to_follow(self, notebook, name, paused):
+        with paused():
+            text = notebook.fails(f"%%sm_endpoint {name} --timeout 100ms\nvariants: {{A: $linear}}", DeployError)
+        assert f"endpoint '{name}' is still Creating after 0.1 s" in text
+        assert f"%sm_status {name} --wait" in text
+
+    def test_a_failure_is_raised_with_its_reason_and_kept_in_a_variable_before(self, notebook, name):
+        cell = f"%%sm_endpoint {name} -o ep\nvariants:\n  A: {{model: {{image: xgboost@3.0-5, data: $corrupt}}}}\n"
+        text = notebook.fails(cell, DeployError)
+        assert f"endpoint '{name}' has failed: The primary container for production variant A did not pass" in text
+        assert f"last lines of /aws/sagemaker/Endpoints/{name}/A/" in text
+        assert notebook.variables["ep"].status == "Failed"
+
+    def test_an_update_that_fails_leaves_the_endpoint_serving(self, notebook, name):
+        notebook.run(f"%%sm_endpoint {name}\nvariants: {{A: $linear}}")
+        cell = f"%%sm_endpoint {name} -o ep\nvariants:\n  A: {{model: {{image: xgboost@3.0-5, data: $corrupt}}}}\n"
+        assert "was rolled back" in notebook.fails(cell, DeployError)
+        assert notebook.variables["ep"].status == "InService"
+        notebook.run(f"%sm_invoke {name} --data $X --rows 1")
+
+    def test_what_is_shown_while_it_happens_is_lines_in_a_terminal(self, notebook, name):
+        notebook.run("%sm_config display=text")
+        shown = notebook.run(f"%%sm_endpoint {name}\nvariants: {{A: $linear}}").shown
+        assert "plan: 3 calls\nCreateModel: model " in shown
+        assert f"{name}: InService\n" in shown
+
+    def test_a_quiet_cell_shows_nothing_and_returns_the_object(self, notebook, name):
+        notebook.run("%sm_config display=text")
+        ran = notebook.run(f"%%sm_endpoint {name} --quiet -o ep\nvariants: {{A: $linear}}")
+        assert "Endpoint" not in ran.shown
+        assert "plan" not in ran.shown
+        assert notebook.variables["ep"] is ran.result
+        assert ran.result.status == "InService"
+
+
+class TestInterrupting:
+    def test_an_interrupt_detaches_and_the_same_cell_goes_on_from_there(self, notebook, name, paused):
+        cell = f"%%sm_endpoint {name}\nvariants: {{A: $linear}}"
+        usual = notebook.session.clock
+        with paused():
+            notebook.session.clock = Clock(sleep=_interrupted)
+            ran = notebook.cell(cell)
+        assert isinstance(ran.error, Detached)
+        assert ran.shown.endswith(
+            "Detached: stopped waiting; what was asked for so far goes on by itself\n"
+            "  run the cell again to go on from there\n"
+        )
+        notebook.session.clock = usual
+        assert notebook.run(cell).result.verified
+
+    def test_waiting_for_a_status_can_be_interrupted_too(self, notebook, name, paused):
+        with paused():
+            notebook.run(f"%%sm_endpoint {name} --no-wait\nvariants: {{A: $linear}}")
+            notebook.session.clock = Clock(sleep=_interrupted)
+            assert isinstance(notebook.cell(f"%sm_status {name} --wait").error, Detached)
+
+
+def _interrupted(_seconds):
+    """Be interrupted from outside while sleeping, as by the stop button."""
+    threading.Timer(0.01, os.kill, (os.getpid(), signal.SIGINT)).start()
+    time.sleep(60)
+
+
+class TestMistakes:
+    @pytest.mark.parametrize(
+        ("cell", "told"),
+        [
+            ("%%sm_endpoint boston", "the cell names no variants"),
+            ("%%sm_endpoint boston\n   \n", "the cell names no variants"),
+            ("%%sm_endpoint\nvariants: {A: $linear}", "the following arguments are required: NAME"),
+            ("%%sm_endpoint boston --wiat\nvariants: {A: $linear}", "did you mean --wait?"),
+            ("%%sm_endpoint 'boston\nvariants: {A: $linear}", "no closing quotation"),
+            ("%%sm_endpoint boston\nvariants: {A: $linaer}", "did you mean '$linear'?"),
+            ("%%sm_endpoint boston\nvarints: {A: $linear}", "did you mean 'variants'?"),
+            ("%%sm_endpoint boston\nvariants: {A: $linear", "line 2"),
+            ("%%sm_endpoint my_boston\nvariants: {A: $linear}", "my_boston"),
+            ("%%sm_endpoint boston\nvariants: {A: nowhere}", "there is no model 'nowhere'"),
+            ("%sm_endpoint", "the following arguments are required: NAME"),
+            ("%sm_endpoint boston --dry-run", "--dry-run says nothing here"),
+            ("%sm_endpoint boston --no-wait", "--no-wait says nothing here"),
+            ("%sm_status --wait", "name the endpoint to wait for"),
+            ("%sm_status boston --timeout 5s", "it goes with --wait"),
+            ("%sm_status boston --no-wait", "--no-wait says nothing here"),
+            ("%sm_status one two", "unrecognized arguments: two"),
+            ("%sm_delete", "the following arguments are required: NAME"),
+        ],
+    )
+    def test_a_mistake_is_an_error_that_says_where_and_what_to_do(self, notebook, cell, told):
+        assert told in notebook.fails(cell, CellError)
+
+    def test_a_line_that_cannot_be_read_keeps_no_variable_and_makes_no_call(self, notebook, writes, name):
+        with writes(notebook) as made:
+            text = notebook.fails(f"%%sm_endpoint {name} -o class\nvariants: {{A: $linear}}", CellError)
+        assert "'class' is no name for a variable" in text
+        assert made == []
+
+    def test_an_object_that_is_no_model_is_named_with_its_variant(self, notebook, name):
+        notebook.variables["number"] = 3
+        assert "variant A" in notebook.fails(f"%%sm_endpoint {name}\nvariants: {{A: $number}}", PackagingError)
+
+    def test_a_missing_endpoint_is_told_with_the_nearest_name(self, notebook, served):
+        assert notebook.fails("%sm_status bostom", CellError).endswith(f"did you mean '{served}'?")
+        assert "%sm_status shows all endpoints" in notebook.fails("%sm_endpoint zzzzzzzzz", CellError)
+        assert "there is no endpoint 'no such name'" in notebook.fails("%sm_status 'no such name'", CellError)
+
+
+class TestVariables:
+    def test_a_dollar_and_braces_reach_the_cell_as_they_were_written(self, notebook, name):
+        notebook.variables["A"] = "not this"
+        notebook.variables["weights"] = {"A": 3}
+        cell = f"%%sm_endpoint {name}\nvariants: {{A: {{model: $linear, weight: \"${{weights['A']}}\"}}}}"
+        assert notebook.run(cell).result.snapshot.variants[0].weight == 3.0
+
+    def test_a_number_stays_a_number(self, notebook, name):
+        notebook.variables["n"] = 2
+        ran = notebook.run(f"%%sm_endpoint {name}\nvariants: {{A: {{model: $linear, instances: $n}}}}")
+        assert ran.result.snapshot.variants[0].count == 2
+
+    def test_the_result_of_a_line_can_be_assigned(self, notebook, served):
+        ran = notebook.run(f"x = %sm_status {served}")
+        assert ran.shown == ""
+        assert notebook.variables["x"].name == served
+
+    def test_a_cell_can_be_run_from_a_function(self, notebook, name):
+        notebook.run(
+            "def make(name, weight):\n"
+            "    body = f'variants: {{A: {{model: $linear, weight: {weight}}}}}'\n"
+            "    return get_ipython().run_cell_magic('sm_endpoint', name, body)\n"
+        )
+        assert notebook.run(f"made = make('{name}', 3)").error is None
+        assert notebook.variables["made"].snapshot.variants[0].weight == 3.0
+
+
+class TestShowing:
+    def test_the_line_shows_the_endpoint_and_the_cell_that_would_reproduce_it(self, notebook, served):
+        ran = notebook.run(f"%sm_endpoint {served}")
+        assert ran.result.body.startswith("variants:\n")
+        assert f"The cell that would reproduce it: %%sm_endpoint {served}" in ran.shown
+        assert notebook.run(f"%%sm_endpoint {served} --dry-run\n{ran.result.body}").result.plan.actions == ()
+
+    def test_an_endpoint_whose_config_was_deleted_is_shown_without_its_cell(self, notebook, name):
+        made = notebook.run(f"%%sm_endpoint {name}\nvariants: {{A: $linear}}").result
+        connection = notebook.session.connection()
+        connection.call("DeleteEndpointConfig", EndpointConfigName=made.snapshot.config_name)
+        ran = notebook.run(f"%sm_endpoint {name}")
+        assert "unknown: the config was deleted" in ran.shown
+        assert ran.result.body is None
+        text = notebook.fails(f"%%sm_endpoint {name}\nvariants: {{B: $xgb}}", PlanError)
+        assert f"%sm_delete {name} --yes" in text
+
+    def test_a_status_is_the_card_and_without_a_name_the_table(self, notebook, served):
+        assert isinstance(notebook.run(f"%sm_status {served}").result, Endpoint)
+        ran = notebook.run("%sm_status")
+        assert isinstance(ran.result, EndpointTable)
+        assert served in [each.name for each in ran.result.snapshots]
+        assert "Endpoints · local engine" in ran.shown
+
+    def test_waiting_ends_when_the_endpoint_has_settled(self, notebook, name, paused):
+        with contextlib.ExitStack() as held:
+            held.enter_context(paused())
+            notebook.run(f"%%sm_endpoint {name} --no-wait\nvariants: {{A: $linear}}")
+            notebook.session.clock = Clock(sleep=lambda seconds: (held.close(), time.sleep(seconds)))
+            assert notebook.run(f"%sm_status {name} --wait").result.status == "InService"
+
+    def test_waiting_for_what_has_settled_is_over_at_once(self, notebook, served):
+        assert notebook.run(f"%sm_status {served} --wait --timeout 1s").result.status == "InService"
+
+
+class TestDeleting:
+    def test_without_yes_it_shows_what_would_go_and_deletes_nothing(self, notebook, writes, name):
+        notebook.run(f"%%sm_endpoint {name}\nvariants: {{A: $linear}}")
+        with writes(notebook) as made:
+            for flags in ("", "--dry-run", "--dry-run --yes"):
+                ran = notebook.run(f"%sm_delete {name} {flags}")
+                assert isinstance(ran.result, Deleted)
+                assert f"To do it: %sm_delete {name} --yes" in ran.shown
+        assert made == []
+
+    def test_with_yes_nothing_is_left(self, notebook, name):
+        notebook.run(f"%%sm_endpoint {name}\nvariants: {{A: $linear}}")
+        ran = notebook.run(f"%sm_delete {name} --yes -o gone")
+        assert notebook.variables["gone"] is ran.result
+        assert f"Deleting {name} · done" in ran.shown
+        owned = notebook.run("%sm_list").result.inventory
+        assert name not in {each.owner for each in (*owned.endpoints, *owned.configs, *owned.models)}
+
+    def test_what_is_not_there_cannot_be_deleted(self, notebook):
+        assert "%sm_list" in notebook.fails("%sm_delete nope --yes", PlanError)
+
+
+def test_the_list_has_all_that_was_made(notebook, served):
+    ran = notebook.run("%sm_list")
+    assert isinstance(ran.result, Listing)
+    assert served in [each.name for each in ran.result.inventory.endpoints]
+    assert "Made by sm_magics · local engine" in ran.shown

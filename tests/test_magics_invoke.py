@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+
+from sm_magics.errors import CellError, InvokeError
+from sm_magics.magics.invoke import DEFAULT_ROWS
+from sm_magics.results import Invoked, Payload
+
+
+def test_rows_of_a_frame_are_sent_and_shown_with_who_answered(notebook, served):
+    notebook.variables["frame"] = pd.DataFrame(notebook.variables["X"])
+    ran = notebook.run(f"%sm_invoke {served} --data $frame --expect $y -o sent")
+    assert isinstance(ran.result, Invoked)
+    assert notebook.variables["sent"] is ran.result
+    assert len(ran.result.rows) == DEFAULT_ROWS
+    assert ran.result.rows[0].error is not None
+    assert f"10 of 200 rows to {served}" in ran.shown
+    assert "How the answers split over the variants" in ran.shown
+
+
+def test_as_many_rows_as_are_asked_for(notebook, served):
+    assert len(notebook.run(f"%sm_invoke {served} --data $X --rows 3").result.rows) == 3
+
+
+def test_an_item_of_a_dictionary_can_be_sent(notebook, served):
+    notebook.variables["frames"] = {"test set": notebook.variables["X"]}
+    assert len(notebook.run(f'%sm_invoke {served} --data ${{frames["test set"]}}').result.rows) == DEFAULT_ROWS
+
+
+def test_one_variant_can_be_asked(notebook, served):
+    ran = notebook.run(f"%sm_invoke {served} --variant XGB-Model --data $X --rows 3")
+    assert {row.variant for row in ran.result.rows} == {"XGB-Model"}
+
+
+def test_a_cell_sends_its_body_as_it_is(notebook, served):
+    row = ",".join(map(str, notebook.variables["X"][0]))
+    ran = notebook.run(f"%%sm_invoke {served} --variant Linear-Model -o answer\n{row}\n")
+    assert isinstance(ran.result, Payload)
+    assert notebook.variables["answer"] is ran.result
+    assert ran.result.answer.variant == "Linear-Model"
+    assert "Linear-Model answered in" in ran.shown
+
+
+def test_types_of_request_and_answer_can_be_named(notebook, served):
+    row = ",".join(map(str, notebook.variables["X"][0]))
+    cell = f"%%sm_invoke {served} --variant XGB-Model --content-type text/csv --accept application/json\n{row}\n"
+    assert notebook.run(cell).result.answer.content_type.startswith("application/json")
+
+
+def test_quiet_shows_nothing_and_returns_the_rows(notebook, served):
+    ran = notebook.run(f"%sm_invoke {served} --data $X --quiet")
+    assert len(ran.result.rows) == DEFAULT_ROWS
+    assert "prediction" not in ran.shown
+
+
+@pytest.mark.parametrize(
+    ("cell", "told"),
+    [
+        ("%sm_invoke boston", "add --data $rows"),
+        ("%sm_invoke boston --data X", "cannot read 'X'"),
+        ("%sm_invoke boston --data $x", "did you mean '$X'?"),
+        ("%sm_invoke boston --data $nowhere", "$nowhere is not defined"),
+        ("%sm_invoke boston --data $X --expect $z", "$z is not defined"),
+        ("%sm_invoke boston --data $X --rows 0", "send at least 1 row"),
+        ("%sm_invoke boston --data $X --rows many", "invalid int value: 'many'"),
+        ("%sm_invoke boston --data $linear", "--data takes rows, not a LinearRegression"),
+        ("%sm_invoke boston --data $X --content-type application/json", "use a %%sm_invoke cell"),
+        ("%sm_invoke boston --data $X --expect $short", "--expect has 1 values for 10 rows"),
+        ("%%sm_invoke boston", "there is no payload to send"),
+        ("%%sm_invoke boston\n  \n", "there is no payload to send"),
+        ("%%sm_invoke boston --data $X\n1,2", "--data goes with %sm_invoke, the line"),
+        ("%%sm_invoke boston --rows 2\n1,2", "--rows goes with %sm_invoke, the line"),
+        ("%%sm_invoke\n1,2", "the following arguments are required: NAME"),
+    ],
+)
+def test_a_mistake_is_an_error_that_says_what_to_do(notebook, served, cell, told):
+    assert served == "boston"
+    notebook.variables["short"] = [1.0]
+    assert told in notebook.fails(cell, CellError)
+
+
+def test_an_answer_that_is_an_error_names_the_row(notebook, served):
+    notebook.variables["wide"] = [[0.0] * 13, [0.0] * 20]
+    text = notebook.fails(f"%sm_invoke {served} --variant XGB-Model --data $wide", InvokeError)
+    assert text.startswith("row 1 (20 columns): variant 'XGB-Model' answered 400: ")
+    assert "as many columns" in text
+
+
+def test_an_endpoint_that_is_not_there_is_said_so(notebook):
+    assert "there is no endpoint 'nope'" in notebook.fails("%sm_invoke nope --data $X", InvokeError)
+    assert "Endpoint nope of account" in notebook.fails("%%sm_invoke nope\n1,2", InvokeError)

@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import csv
+import io
+from decimal import Decimal
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sm_magics.errors import CellError
+from sm_magics.rows import Rows, csv_line, rows_of, values_of
+
+TABLE = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
+FRAME = pd.DataFrame(TABLE, columns=["a", "b"], index=[7, 8, 9])
+
+
+def generated():
+    yield from TABLE
+
+
+def lines(data, limit=None):
+    return [csv_line(row).decode() for row in rows_of(data, limit).first]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        TABLE,
+        tuple(map(tuple, TABLE)),
+        np.array(TABLE),
+        np.array(TABLE, dtype="float32"),
+        FRAME,
+        scipy.sparse.csr_matrix(TABLE),
+        scipy.sparse.csc_array(TABLE),
+        scipy.sparse.coo_matrix(TABLE),
+        list(np.array(TABLE)),
+        [pd.Series(row) for row in TABLE],
+        [(np.float64(a), np.float32(b)) for a, b in TABLE],
+    ],
+    ids=lambda data: type(data).__name__,
+)
+def test_rows_come_out_of_whatever_holds_them(data):
+    assert rows_of(data, 2) == Rows([[1.0, 2.0], [3.0, 4.0]], 3)
+    assert rows_of(data) == Rows(TABLE, 3)
+    assert all(type(value) is float for row in rows_of(data).first for value in row)
+
+
+def test_a_generator_gives_no_more_than_is_asked_for_and_its_length_is_unknown():
+    rows = generated()
+    assert rows_of(rows, 2) == Rows([[1.0, 2.0], [3.0, 4.0]], None)
+    assert next(rows) == [5.0, 6.0]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        [1.0, 2.0, 3.0],
+        (1.0, 2.0, 3.0),
+        np.array([1.0, 2.0, 3.0]),
+        pd.Series([1.0, 2.0, 3.0], index=["a", "b", "c"]),
+        iter([1.0, 2.0, 3.0]),
+        range(1, 4),
+    ],
+    ids=lambda data: type(data).__name__,
+)
+def test_a_flat_list_is_one_row_and_not_cut(data):
+    assert rows_of(data, 2) == Rows([[1.0, 2.0, 3.0]], 1)
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        ("1,2,3", "str"),
+        (b"1,2", "bytes"),
+        (7, "int"),
+        (None, "NoneType"),
+        ({"a": 1}, "dict"),
+        ({1, 2}, "set"),
+        (np.array(5.0), "ndarray"),
+        (object(), "object"),
+    ],
+)
+def test_what_holds_no_rows_is_named(data, kind):
+    with pytest.raises(CellError, match=f"--data takes rows, not a {kind}") as caught:
+        rows_of(data, 2)
+    assert "%%sm_invoke" in caught.value.hint
+
+
+@pytest.mark.parametrize("data", [[], (), np.empty((0, 3)), FRAME[:0], iter([]), pd.Series([], dtype=float)])
+def test_no_rows_is_an_error(data):
+    with pytest.raises(CellError, match="--data has no rows"):
+        rows_of(data, 2)
+
+
+@pytest.mark.parametrize("data", [np.zeros((2, 2, 2)), [[[1]]], [[[1, 2]], [[3, 4]]]])
+def test_more_than_two_dimensions_is_an_error(data):
+    with pytest.raises(CellError, match="more than two dimensions"):
+        rows_of(data)
+
+
+def test_rows_mixed_with_values_are_an_error():
+    with pytest.raises(CellError, match="mixes rows and single values"):
+        rows_of([1, [2, 3]])
+
+
+def test_rows_that_are_mappings_are_an_error_that_says_what_to_do():
+    with pytest.raises(CellError, match="mappings") as caught:
+        rows_of([{"a": 1}, {"a": 2}])
+    assert "pandas.DataFrame" in caught.value.hint
+
+
+def test_a_frame_keeps_numbers_texts_and_booleans_apart():
+    frame = pd.DataFrame({"n": [1, 2], "t": ["x", 'say "hi", you'], "b": [True, False]})
+    assert lines(frame) == ["1,x,1", '2,"say ""hi"", you",0']
+
+
+@pytest.mark.parametrize(
+    "value", [None, float("nan"), np.nan, np.float32("nan"), pd.NA, pd.NaT, Decimal("NaN")], ids=repr
+)
+def test_a_missing_value_is_an_empty_field(value):
+    assert lines([[1, value, 2]]) == ["1,,2"]
+
+
+def test_missing_values_of_frames_are_empty_fields():
+    frame = pd.DataFrame({"a": [1.5, np.nan], "b": pd.array([1, None], dtype="Int64")})
+    assert lines(frame) == ["1.5,1", ","]
+
+
+@pytest.mark.parametrize(
+    ("value", "field"),
+    [(True, "1"), (np.False_, "0"), (3, "3"), (np.int64(3), "3"), (1e-7, "1e-07"), (float("inf"), "inf"),
+     ("nan", "nan"), ("", ""), ("a\nb", '"a\nb"')],
+)  # fmt: skip
+def test_a_value_is_written_as_containers_read_it(value, field):
+    assert lines([[value, 1]]) == [f"{field},1"]
+
+
+@given(st.lists(st.floats(allow_nan=False), min_size=1))
+def test_numbers_come_back_from_csv_as_they_were(row):
+    (line,) = lines([row])
+    assert [float(part) for part in line.split(",")] == row
+
+
+@given(st.lists(st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")), min_size=2))
+def test_texts_come_back_from_csv_as_they_were(row):
+    (line,) = lines([row])
+    assert next(csv.reader(io.StringIO(line, newline=""))) == row
+
+
+class TestTruths:
+    @pytest.mark.parametrize(
+        "truths",
+        [
+            [1.0, 2.0, 3.0],
+            np.array([1.0, 2.0, 3.0]),
+            np.array([[1.0], [2.0], [3.0]]),
+            pd.Series([1.0, 2.0, 3.0], index=[9, 8, 7]),
+            pd.DataFrame({"medv": [1.0, 2.0, 3.0]}),
+            iter([1.0, 2.0, 3.0]),
+            [[1.0], [2.0], [3.0]],
+        ],
+        ids=lambda truths: type(truths).__name__,
+    )
+    def test_values_come_out_of_whatever_holds_them(self, truths):
+        values = values_of(truths, 2)
+        assert values == [1.0, 2.0]
+        assert all(type(value) is float for value in values)
+
+    def test_too_few_are_an_error_with_both_numbers(self):
+        with pytest.raises(CellError, match="--expect has 1 values for 3 rows"):
+            values_of([1.0], 3)
+
+    def test_more_than_one_column_is_an_error(self):
+        with pytest.raises(CellError, match="more than one value for a row") as caught:
+            values_of(FRAME, 2)
+        assert "column" in caught.value.hint
+
+    @pytest.mark.parametrize("truths", [5, 5.0, "abc", None, {"a": 1}, np.array(5)])
+    def test_what_holds_no_values_is_named(self, truths):
+        with pytest.raises(CellError, match="--expect takes values, not a"):
+            values_of(truths, 1)
