@@ -7,14 +7,22 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import pytest
+
 from sm_magics.local.start import find
 
 STATE = Path(tempfile.mkdtemp(prefix="sm_magics-notebooks-"))
-os.environ["SM_MAGICS_STATE"] = str(STATE)
-os.environ["SM_MAGICS_DISPLAY"] = "static"
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup() -> None:
+    """Set what a notebook's kernel inherits, before nbval starts it."""
+    os.environ["SM_MAGICS_STATE"] = str(STATE)
+    os.environ["SM_MAGICS_DISPLAY"] = "static"
 
 
 def pytest_sessionfinish() -> None:
+    """Stop the notebooks' engine."""
     engine = find(STATE)
     if engine is not None:
         engine.stop()
