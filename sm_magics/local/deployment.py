@@ -1,8 +1,8 @@
-"""Makes endpoints what their state says: starts fleets, moves traffic, drains and stops, and records how it ended.
+"""Makes endpoints what their state says: starts fleets, has traffic moved, and records how it ended.
 
-There is one task for an endpoint at a time. An update starts the new fleet beside the old one, moves the traffic once
-every instance of it is healthy, and stops the old one when its last answer is given; no request is lost or answered
-twice. When the new fleet cannot start, the old one never notices.
+There is one task for an endpoint at a time. An update starts the new fleet beside the old one, moves the traffic as its
+deployment policy says, and stops the old one when its last answer is given; no request is lost or answered twice. When
+the new fleet cannot start, the old one never notices.
 """
 
 from __future__ import annotations
@@ -12,21 +12,23 @@ import contextlib
 import logging
 import random
 from dataclasses import replace
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from sm_magics.local import lifecycle
+from sm_magics.local import lifecycle, rollout
 from sm_magics.local.fleet import Fleet, Host, StartFailed
 from sm_magics.local.router import Route
+from sm_magics.local.shifting import RolledBack, Serving, Shift, Stuck, parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from sm_magics.local.lifecycle import Endpoint, Variant
+    from sm_magics.local.rollout import Step
     from sm_magics.local.store import Store
 
 __all__ = ["Deployments"]
 
-PARKED_LOOKS, PARKED_SECONDS = 250, 0.02
 _LOG = logging.getLogger(__name__)
 _FAILED = "Request to service failed. If failure persists after retry, contact customer support."
 
@@ -42,21 +44,31 @@ class Deployments:
         What instances run on.
     routes
         Where the data plane looks an endpoint up; kept in step with the fleets.
+    alarmed
+        Returns those of the alarms it is given that are in state ALARM.
     seed
         Makes the order of the traffic repeatable; each endpoint draws from a stream of its own.
     now
         Returns the time in seconds since the epoch.
     """
 
-    def __init__(
-        self, store: Store, host: Host, routes: dict[str, Route], *, seed: int, now: Callable[[], float]
+    def __init__(  # noqa: PLR0913 - what it stands between
+        self,
+        store: Store,
+        host: Host,
+        routes: dict[str, Route],
+        alarmed: Callable[[Sequence[str]], Sequence[str]],
+        *,
+        seed: int,
+        now: Callable[[], float],
     ) -> None:
         self._store = store
         self._host = host
         self._routes = routes
+        self._alarmed = alarmed
         self._seed = seed
         self._now = now
-        self._fleets: dict[str, Fleet] = {}
+        self._serving: dict[str, Serving] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def resume(self) -> None:
@@ -74,7 +86,7 @@ class Deployments:
         for task in self._tasks.values():
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
-        await asyncio.gather(*(fleet.stop() for fleet in self._fleets.values()))
+        await asyncio.gather(*(fleet.stop() for serving in self._serving.values() for fleet, _ in serving))
 
     async def _after(self, previous: asyncio.Task[None] | None, name: str) -> None:
         if previous is not None:
@@ -84,8 +96,11 @@ class Deployments:
             return
         try:
             await self._reach(endpoint)
-        except StartFailed as failure:
+        except (StartFailed, RolledBack) as failure:
             await self._record_failure(name, str(failure))
+        except Stuck as failure:
+            reason = str(failure)
+            await self._record(name, lambda each: lifecycle.mix(each, reason, self._now()))
         except Exception:  # noqa: BLE001 - whatever it is, the endpoint must not stay in progress for ever
             _LOG.exception("the deployment of %s failed", name)
             await self._record_failure(name, _FAILED)
@@ -105,95 +120,83 @@ class Deployments:
                 await self._remove(endpoint)
             case "InService":
                 await self._ensure_serving(endpoint)
-            case "OutOfService":
+            case "OutOfService" | "UpdateRollbackFailed":  # after a restart, the config of record serves alone
                 await self._ensure_serving(endpoint)
                 await self._record(endpoint.name, lambda each: lifecycle.settle(each, self._now()))
 
     async def _replace_fleet(self, endpoint: Endpoint) -> None:
         pending = endpoint.pending
         assert pending is not None  # noqa: S101 - both states that lead here have one
-        fleet = await self._started(endpoint.name, pending.variants)
-        old = self._fleets.get(endpoint.name)
-        old_route = self._routes.get(endpoint.name)
-        self._serve(endpoint.name, fleet, pending.config_name, pending.variants)
-        if old is not None and old_route is not None:
-            await _until_none_is_parked(old_route)
-            await old.stop()
-            old_route.abandon()
-        await self._record(endpoint.name, lambda each: lifecycle.settle(each, self._now()))
+        name = endpoint.name
+        old = self._serving.get(name, [])
+        before = {each.name: each.desired_count for each in endpoint.variants}
+        after = {each.name: each.desired_count for each in pending.variants}
+        # What CreateEndpoint was given is kept for updates: a new endpoint has no old fleet to move traffic from.
+        steps = rollout.plan(endpoint.deployment_config if endpoint.variants else None, before, after)
+        new = Fleet(name, pending.config_name, pending.variants, self._host)
+        route = self._routes.get(name) or self._new_route(name)
+        shift = Shift(old, new, route, steps, _Observer(self._store, name, self._alarmed, self._now))
+        self._serving[name] = [*old, (new, Fraction(0))]  # so that a stop of the engine ends it, too
+        try:
+            self._serving[name] = await shift.run()
+        except (StartFailed, RolledBack):
+            self._serving[name] = old
+            raise
+        except Stuck:
+            self._serving[name] = shift.serving
+            raise
+        self._routes[name] = route
+        await self._record(name, lambda each: lifecycle.settle(each, self._now()))
 
     async def _ensure_serving(self, endpoint: Endpoint) -> None:
         """Start the fleet that should serve already, when the engine has just come back."""
-        if endpoint.name in self._fleets or not endpoint.variants:
+        name = endpoint.name
+        if self._serving.get(name) or not endpoint.variants:
             return
-        variants = [_as_running(each) for each in endpoint.variants]
-        fleet = Fleet(endpoint.name, variants, self._host, self._recovered(endpoint.name))
-        self._serve(endpoint.name, fleet, endpoint.config_name, variants)  # what comes in meanwhile is parked
+        variants = endpoint.variants if endpoint.pending else tuple(map(_as_running, endpoint.variants))
+        fleet = Fleet(name, endpoint.config_name, variants, self._host)
+        self._serving[name] = [(fleet, Fraction(1))]
+        self._routes[name] = self._new_route(name)
+        self._routes[name].serve(parts(self._serving[name]))  # what comes in meanwhile is parked
         try:
-            await fleet.start(lambda _: None)
+            await fleet.start()
         except StartFailed:
-            self._forget(endpoint.name)
+            self._forget(name)
             raise
-        for each in variants:
-            self._routes[endpoint.name].release(each.name)
 
     async def _rescale(self, endpoint: Endpoint) -> None:
-        fleet = self._fleets[endpoint.name]
+        ((fleet, share),) = self._serving[endpoint.name]
         try:
             await fleet.scale({each.name: each.desired_count for each in endpoint.variants})
         except StartFailed:
             await fleet.scale({each.name: each.current_count for each in endpoint.variants})
             raise
-        self._routes[endpoint.name].reweigh({each.name: each.desired_weight for each in endpoint.variants})
+        fleet.change(endpoint.variants)
+        self._routes[endpoint.name].serve(parts([(fleet, share)]))
         await self._record(endpoint.name, lambda each: lifecycle.settle(each, self._now()))
 
     async def _remove(self, endpoint: Endpoint) -> None:
-        fleet = self._fleets.get(endpoint.name)
+        serving = self._serving.get(endpoint.name, [])
         self._forget(endpoint.name)
-        if fleet is not None:
-            await fleet.stop()
+        await asyncio.gather(*(fleet.stop() for fleet, _ in serving))
         async with self._store.lock:
             current = self._store.endpoint(endpoint.name)
             if current is not None:
                 await self._store.drop(current)
         self._host.logs.forget(endpoint.name)
 
-    async def _started(self, name: str, variants: Sequence[Variant]) -> Fleet:
-        fleet = Fleet(name, variants, self._host, self._recovered(name))
-
-        def progress(counts: Mapping[str, int]) -> None:
-            # Told while it happens, kept only in memory: a fleet that was starting starts again after a crash.
-            current = self._store.endpoint(name)
-            if current is not None:
-                self._store.show(lifecycle.progress(current, counts))
-
-        await fleet.start(progress)
-        return fleet
-
-    def _serve(self, name: str, fleet: Fleet, config_name: str, variants: Sequence[Variant]) -> None:
-        rng = random.Random(f"{self._seed}:{name}")  # noqa: S311 - shares traffic, protects nothing
-        weights = {each.name: each.desired_weight for each in variants}
-        self._fleets[name] = fleet
-        self._routes[name] = Route(config_name, weights, fleet.instances, rng)
-
-    def _recovered(self, name: str) -> Callable[[str], None]:
-        def release(variant: str) -> None:
-            if name in self._routes:
-                self._routes[name].release(variant)
-
-        return release
+    def _new_route(self, name: str) -> Route:
+        return Route(name, random.Random(f"{self._seed}:{name}"))  # noqa: S311 - shares traffic, protects nothing
 
     def _forget(self, name: str) -> None:
-        self._fleets.pop(name, None)
-        route = self._routes.pop(name, None)
-        if route is not None:
-            route.abandon()
+        self._serving.pop(name, None)
+        self._routes.pop(name, None)
 
     async def _record_failure(self, name: str, reason: str) -> None:
         """Keep why it failed; an endpoint that served before and has no fleet any more is out of service."""
 
         def ended(endpoint: Endpoint) -> Endpoint:
-            if endpoint.status != "Creating" and name not in self._fleets:
+            if endpoint.status != "Creating" and not self._serving.get(name):
                 return lifecycle.lose(endpoint, reason, self._now())
             return lifecycle.fail(endpoint, reason, self._now())
 
@@ -206,16 +209,39 @@ class Deployments:
                 await self._store.put(change(endpoint))
 
 
-async def _until_none_is_parked(route: Route) -> None:
-    """Wait for instances that died to come back and take what waits for them, for a while."""
-    for _ in range(PARKED_LOOKS):
-        if not route.parked:
-            return
-        await asyncio.sleep(PARKED_SECONDS)
+class _Observer:
+    """Shows a deployment under way. It is kept in memory only: after a crash the deployment begins anew."""
+
+    def __init__(
+        self,
+        store: Store,
+        name: str,
+        alarmed: Callable[[Sequence[str]], Sequence[str]],
+        now: Callable[[], float],
+    ) -> None:
+        self._store = store
+        self._name = name
+        self.alarmed = alarmed
+        self._now = now
+
+    def launched(self, counts: Mapping[str, int]) -> None:
+        self._show(lambda endpoint: lifecycle.progress(endpoint, counts))
+
+    def shifted(self, step: Step, status: str) -> None:
+        told = step.activating if status == "ActivatingTraffic" else step.baking
+        self._show(lambda each: lifecycle.shift(each, step.share, status, lambda v: told(v.name), self._now()))
+
+    def retiring(self) -> None:
+        self._show(lambda endpoint: lifecycle.retiring(endpoint, self._now()))
+
+    def _show(self, change: Callable[[Endpoint], Endpoint]) -> None:
+        endpoint = self._store.endpoint(self._name)
+        if endpoint is not None:
+            self._store.show(change(endpoint))
 
 
 def _as_running(variant: Variant) -> Variant:
-    """Return the variant as it served before the change that is under way."""
+    """Return the variant as it served before the rescaling that is under way."""
     if not variant.current_count:
         return variant
     return replace(variant, desired_count=variant.current_count, desired_weight=variant.current_weight)

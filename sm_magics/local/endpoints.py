@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sm_magics.local import lifecycle
+from sm_magics.local import lifecycle, rollout
 from sm_magics.local.api import not_offered, tags_of
 from sm_magics.local.lifecycle import Change, Endpoint, Refused, Variant
 from sm_magics.local.listing import page
@@ -35,23 +35,27 @@ class Endpoints:
         Whose resources these are.
     follow
         Told the name of an endpoint whose state has changed.
+    is_alarm
+        Whether there is an alarm of that name.
     now
         Returns the time in seconds since the epoch.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what it stands between
         self,
         store: Store,
         resources: Resources,
         account: Account,
         *,
         follow: Callable[[str], None],
+        is_alarm: Callable[[str], bool],
         now: Callable[[], float],
     ) -> None:
         self._store = store
         self._resources = resources
         self._account = account
         self._follow = follow
+        self._is_alarm = is_alarm
         self._now = now
 
     def operations(self) -> Operations:
@@ -81,12 +85,10 @@ class Endpoints:
                 tags=tags,
                 now=self._now(),
             )
-            # Kept and told, not carried out: a new endpoint has no old fleet to move traffic from.
             await self._keep(replace(endpoint, deployment_config=request.get("DeploymentConfig")))
         return {"EndpointArn": arn}
 
     async def update(self, request: dict[str, Any]) -> dict[str, Any]:
-        _check_deployment(request)
         async with self._store.lock:
             endpoint = self._find(request["EndpointName"])
             config = self._resources.config(request["EndpointConfigName"])
@@ -98,7 +100,10 @@ class Endpoints:
                 )
             updated = lifecycle.update(endpoint, config.name, variants, self._now())
             self._resources.config(endpoint.config_name)  # the service refuses once the config in use was deleted
-            await self._keep(replace(updated, deployment_config=request.get("DeploymentConfig")))
+            kept = endpoint.deployment_config if request.get("RetainDeploymentConfig") else None
+            deployment = request.get("DeploymentConfig") or kept
+            self._check_deployment(deployment or {}, updated)
+            await self._keep(replace(updated, deployment_config=deployment))
         return {"EndpointArn": endpoint.arn}
 
     async def update_weights_and_capacities(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -162,6 +167,14 @@ class Endpoints:
         ]
         return {"Endpoints": rows, "NextToken": token}
 
+    def _check_deployment(self, deployment: Mapping[str, Any], updated: Endpoint) -> None:
+        old = {each.name: each.desired_count for each in updated.variants}
+        new = {each.name: each.desired_count for each in updated.pending.variants} if updated.pending else {}
+        rollout.check(deployment, old, new)
+        for each in (deployment.get("AutoRollbackConfiguration") or {}).get("Alarms") or ():
+            if not self._is_alarm(each["AlarmName"]):
+                raise Refused(f'Could not find alarm "{each["AlarmName"]}".')  # ours: the text is not known
+
     async def _keep(self, endpoint: Endpoint) -> None:
         await self._store.put(endpoint)
         self._follow(endpoint.name)
@@ -189,17 +202,6 @@ class Endpoints:
             desired_weight=variant["InitialVariantWeight"],
             desired_count=variant["InitialInstanceCount"],
         )
-
-
-def _check_deployment(request: Mapping[str, Any]) -> None:
-    config = request.get("DeploymentConfig") or {}
-    routing = config.get("BlueGreenUpdatePolicy", {}).get("TrafficRoutingConfiguration", {})
-    if config.get("RollingUpdatePolicy") or routing.get("Type", "ALL_AT_ONCE") != "ALL_AT_ONCE":
-        raise not_offered("canary, linear and rolling deployments yet, only ALL_AT_ONCE")
-    if config.get("AutoRollbackConfiguration") or routing.get("WaitIntervalInSeconds"):
-        raise not_offered("alarms and baking during a deployment yet")
-    if request.get("RetainDeploymentConfig"):
-        raise not_offered("RetainDeploymentConfig yet")
 
 
 def _summary(variant: Variant) -> dict[str, Any]:

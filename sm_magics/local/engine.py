@@ -76,9 +76,13 @@ class Engine:
         artifacts = Artifacts(settings.state, dict(os.environ))
         host = Host(self._processes, artifacts, logs, lambda: f"i-{secrets.token_hex(8)}")
         self._runtime = Runtime(account, self._status)
-        self._deployments = Deployments(self._store, host, self._runtime.routes, seed=settings.seed, now=now)
+        self._deployments = Deployments(
+            self._store, host, self._runtime.routes, lambda _: (), seed=settings.seed, now=now
+        )
         resources = Resources(self._store, artifacts, account, now)
-        endpoints = Endpoints(self._store, resources, account, follow=self._deployments.follow, now=now)
+        endpoints = Endpoints(
+            self._store, resources, account, follow=self._deployments.follow, is_alarm=lambda _: False, now=now
+        )
         self._services = {
             "sagemaker": _service("sagemaker", {**resources.operations(), **endpoints.operations()}),
             "logs": _service("logs", logs.operations()),

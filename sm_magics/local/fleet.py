@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sm_magics.local.artifacts import Unpackable, Unreadable
 from sm_magics.local.instance import Instance
+from sm_magics.local.router import Lane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
@@ -35,10 +36,17 @@ class StartFailed(Exception):  # noqa: N818 - named for what happened
 class Launcher(Protocol):
     """Starts and stops the processes of instances."""
 
-    async def launch(
-        self, *, image: str, directory: Path, environment: Mapping[str, str], connection: socket.socket, log: int
+    async def launch(  # noqa: PLR0913 - a process is its parts
+        self,
+        *,
+        image: str,
+        directory: Path,
+        environment: Mapping[str, str],
+        connection: socket.socket,
+        log: int,
+        shared: int,
     ) -> int:
-        """Start a process that serves on `connection` and prints to `log`; return its pid."""
+        """Start a process that serves on `connection`, prints to `log` and counts in `shared`; return its pid."""
 
     def kill(self, pid: int) -> None:
         """End a process at once."""
@@ -54,53 +62,64 @@ class Host:
         self.new_id = new_id
 
 
+def _unheard(_: Mapping[str, int]) -> None:
+    """Take what nobody wants to know."""
+
+
 class Fleet:
-    """The running instances of an endpoint, by variant.
+    """The running instances of one endpoint config on an endpoint; requests reach them by the lanes of its variants.
 
     Parameters
     ----------
-    endpoint
-        The endpoint's name.
+    endpoint, config_name
+        Names of the endpoint and of the config.
     variants
         What to run and how many instances of it.
     host
         What instances are run on.
-    recovered
-        Called with a variant's name when an instance of it is ready again after a death.
     """
 
-    def __init__(
-        self, endpoint: str, variants: Sequence[Variant], host: Host, recovered: Callable[[str], None]
-    ) -> None:
+    def __init__(self, endpoint: str, config_name: str, variants: Sequence[Variant], host: Host) -> None:
         self._endpoint = endpoint
         self._variants = {each.name: each for each in variants}
         self._host = host
-        self._recovered = recovered
-        self._wanted = {each.name: each.desired_count for each in variants}
+        self._wanted = dict.fromkeys(self._variants, 0)
         self._deaths: dict[str, tuple[float, float]] = {}  # by variant: when the last was, and the pause after it
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
-        self.instances: dict[str, list[Instance]] = {each.name: [] for each in variants}
+        self.lanes = {each.name: Lane(each.name, config_name) for each in variants}
 
-    async def start(self, progress: Callable[[Mapping[str, int]], None]) -> None:
-        """Start every instance and return when all answer their health check.
-
-        `progress` is told how many instances of each variant are ready, whenever one more is.
-
-        Raises
-        ------
-        StartFailed
-            When one cannot start; the others are stopped.
-        """
+    async def start(self, progress: Callable[[Mapping[str, int]], None] = _unheard) -> None:
+        """Start every instance and return when all answer their health check; see `scale`."""
         try:
-            every = [each for each in self._variants.values() for _ in range(each.desired_count)]
-            await _all(self._add(each, progress) for each in every)
+            await self.scale(self.full, progress)
         except StartFailed:
             await self.stop()
             raise
 
-    async def scale(self, counts: Mapping[str, int]) -> None:
-        """Start or drain instances until each variant has as many as `counts` says.
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many instances of each variant are ready."""
+        return {name: len(lane.instances) for name, lane in self.lanes.items()}
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weights by variant."""
+        return {name: variant.desired_weight for name, variant in self._variants.items()}
+
+    @property
+    def full(self) -> dict[str, int]:
+        """How many instances of each variant the whole fleet has."""
+        return {name: variant.desired_count for name, variant in self._variants.items()}
+
+    def change(self, variants: Sequence[Variant]) -> None:
+        """Take other weights and counts of the same variants; `scale` makes the counts true."""
+        self._variants = {each.name: each for each in variants}
+
+    async def scale(self, counts: Mapping[str, int], progress: Callable[[Mapping[str, int]], None] = _unheard) -> None:
+        """Start or drain instances until each variant has as many as `counts` says, and all answer their health check.
+
+        `progress` is told how many instances of each variant are ready, whenever one more is.
 
         Raises
         ------
@@ -108,34 +127,33 @@ class Fleet:
             When a new one cannot start.
         """
         self._wanted.update(counts)
-        surplus = [each for name, count in counts.items() for each in self.instances[name][count:]]
+        surplus = [each for name, count in counts.items() for each in self.lanes[name].instances[count:]]
         for instance in surplus:
-            self.instances[instance.variant].remove(instance)
-        await _all(
-            [
-                *(self._retire(each) for each in surplus),
-                *(
-                    self._add(self._variants[name], lambda _: None)
-                    for name, count in counts.items()
-                    for _ in range(count - len(self.instances[name]))
-                ),
-            ]
-        )
+            self.lanes[instance.variant].instances.remove(instance)
+        missing = {name: count - len(self.lanes[name].instances) for name, count in counts.items()}
+        starts = (self._add(self._variants[name], progress) for name, number in missing.items() for _ in range(number))
+        await _all([*(self._retire(each) for each in surplus), *starts])
 
     async def stop(self) -> None:
         """Answer what is under way, then end every instance."""
         self._stopping = True
         for task in self._tasks:
             task.cancel()
-        instances = [each for group in self.instances.values() for each in group]
+        instances = [each for lane in self.lanes.values() for each in lane.instances]
         await asyncio.gather(*(self._retire(each) for each in instances))
-        for group in self.instances.values():
-            group.clear()
+        for lane in self.lanes.values():
+            lane.instances.clear()
+            lane.abandon()
 
     async def _add(self, variant: Variant, progress: Callable[[Mapping[str, int]], None]) -> None:
         instance = await self._started(variant)
-        self.instances[variant.name].append(instance)
-        progress({name: len(group) for name, group in self.instances.items()})
+        self._join(instance)
+        progress(self.counts)
+
+    def _join(self, instance: Instance) -> None:
+        lane = self.lanes[instance.variant]
+        lane.instances.append(instance)
+        lane.release()
 
     async def _started(self, variant: Variant) -> Instance:
         name = self._host.new_id()
@@ -152,6 +170,7 @@ class Fleet:
                     environment=_environment(variant, directory),
                     connection=theirs,
                     log=log.open_pipe(),
+                    shared=instance.begun.descriptor,
                 )
             async with asyncio.timeout(variant.startup_seconds):
                 health = await instance.ping()
@@ -211,7 +230,7 @@ class Fleet:
 
     def _ended(self, instance: Instance) -> None:
         """Start an instance anew that died by itself."""
-        group = self.instances[instance.variant]
+        group = self.lanes[instance.variant].instances
         if self._stopping or instance not in group:
             return  # it was retired, or it died while it started, which who waits for its health check learns
         group.remove(instance)
@@ -229,11 +248,10 @@ class Fleet:
             except StartFailed as failure:
                 _LOG.warning("%s: %s", self._endpoint, failure)
                 continue
-            if len(self.instances[variant.name]) >= self._wanted[variant.name]:
+            if len(self.lanes[variant.name].instances) >= self._wanted[variant.name]:
                 await self._retire(instance)  # scaled in meanwhile
             else:
-                self.instances[variant.name].append(instance)
-                self._recovered(variant.name)
+                self._join(instance)
             return
 
     def _pause(self, variant: str) -> float:

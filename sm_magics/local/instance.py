@@ -1,12 +1,16 @@
 """One instance as the router sees it: a connection that speaks the containers' HTTP contract, pipelined.
 
 Whoever sends a request gets exactly one of two calls: `answered` with the container's answer, or `lost` when the
-connection ends first.
+connection ends first. A worker counts the requests it has begun with in memory that it shares with the engine, so that
+`lost` can tell who may safely be sent again.
 """
 
 from __future__ import annotations
 
 import asyncio
+import mmap
+import os
+import tempfile
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
@@ -35,8 +39,29 @@ class Waiter(Protocol):
     def answered(self, answer: Answer) -> None:
         """Take the container's answer."""
 
-    def lost(self) -> None:
-        """Learn that the instance ended before it answered."""
+    def lost(self, *, started: bool) -> None:
+        """Learn that the instance ended before it answered, and whether it may have begun with the request."""
+
+
+class BegunCount:
+    """How many requests a worker has begun with, in a page of memory that it and the engine share."""
+
+    def __init__(self) -> None:
+        with tempfile.TemporaryFile() as file:
+            file.truncate(mmap.PAGESIZE)
+            self.descriptor = os.dup(file.fileno())
+            self._memory = mmap.mmap(file.fileno(), mmap.PAGESIZE)
+
+    @property
+    def value(self) -> int:
+        """The number the worker wrote last."""
+        return int.from_bytes(self._memory[:8], "little")
+
+    def close(self) -> None:
+        """Give the memory back."""
+        if not self._memory.closed:
+            self._memory.close()
+            os.close(self.descriptor)
 
 
 class Instance(asyncio.Protocol):
@@ -49,11 +74,13 @@ class Instance(asyncio.Protocol):
     def __init__(self, name: str, variant: str, ended: Callable[[Instance], None]) -> None:
         self.name = name
         self.variant = variant
+        self.begun = BegunCount()
         self.ready = False
         self.outstanding = 0
         self.pid: int | None = None
         self._ended = ended
         self._transport: asyncio.Transport | None = None
+        self._sent = 0
         self._waiting: deque[Waiter] = deque()
         self._idle: asyncio.Event = asyncio.Event()
         self._idle.set()
@@ -65,9 +92,10 @@ class Instance(asyncio.Protocol):
     def send(self, request: bytes, waiter: Waiter) -> None:
         """Send a whole HTTP request; `waiter` gets the answer."""
         if self._transport is None:
-            waiter.lost()
+            waiter.lost(started=False)
             return
         self.outstanding += 1
+        self._sent += 1
         self._waiting.append(waiter)
         self._transport.write(request)
 
@@ -87,6 +115,8 @@ class Instance(asyncio.Protocol):
         """End the connection, and with it the worker."""
         if self._transport:
             self._transport.close()
+        else:
+            self.begun.close()
 
     # What asyncio calls.
 
@@ -106,8 +136,10 @@ class Instance(asyncio.Protocol):
         self.outstanding = 0
         self._idle.set()
         self._ended(self)
-        for waiter in waiting:
-            waiter.lost()
+        begun = self.begun.value - (self._sent - len(waiting))  # of those that wait
+        self.begun.close()
+        for place, waiter in enumerate(waiting):
+            waiter.lost(started=place < begun)
 
     # What httptools calls.
 
@@ -144,6 +176,6 @@ class _Ping:
         if not self.future.done():
             self.future.set_result(answer)
 
-    def lost(self) -> None:
+    def lost(self, *, started: bool) -> None:  # noqa: ARG002 - a health check is not sent again
         if not self.future.done():
             self.future.set_result(None)

@@ -6,7 +6,8 @@ service's own words. Whoever calls stores the result and makes it true.
     (none) --create--> Creating --settle--> InService --update--> Updating --settle--> InService on the new config
                            |                    |                     '----fail----> InService on the old config
                            '--fail--> Failed    '--rescale--> Updating --settle--> InService, same config
-    InService | Failed | OutOfService --delete--> Deleting --> (none)
+                           a rolling update that can neither go on nor back: UpdateRollbackFailed, a mix of both configs
+    InService | Failed | OutOfService | UpdateRollbackFailed --delete--> Deleting --> (none)
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
+    from fractions import Fraction
 
 __all__ = [
     "Change",
@@ -26,10 +28,13 @@ __all__ = [
     "delete",
     "fail",
     "lose",
+    "mix",
     "progress",
     "rescale",
     "retained",
+    "retiring",
     "settle",
+    "shift",
     "update",
 ]
 
@@ -124,7 +129,7 @@ def create(  # noqa: PLR0913 - an endpoint is its parts
     now: float,
 ) -> Endpoint:
     """Return a new endpoint, `Creating`."""
-    fleet = tuple(_marked(each, "Creating", now) for each in variants)
+    fleet = tuple(_launching(each, now) for each in variants)
     return Endpoint(name, arn, "Creating", config_name, now, now, pending=Pending(config_name, fleet, now), tags=tags)
 
 
@@ -135,7 +140,7 @@ def update(endpoint: Endpoint, config_name: str, variants: Iterable[Variant], no
         raise Refused(f'Cannot update failed endpoint "{endpoint.arn}".')
     if config_name == endpoint.config_name:
         raise Refused(f'Cannot update endpoint with the currently in use endpoint configuration "{config_name}".')
-    fleet = tuple(_marked(each, "Creating", now) for each in variants)
+    fleet = tuple(_launching(each, now) for each in variants)
     return replace(
         endpoint,
         status="Updating",
@@ -174,6 +179,8 @@ def rescale(endpoint: Endpoint, changes: Mapping[str, Change], now: float) -> En
     _must_be_settled(endpoint)
     if endpoint.status == "Failed":
         raise Refused(f'Cannot update failed endpoint "{endpoint.arn}".')
+    if endpoint.status == "UpdateRollbackFailed":  # ours: what the service says of a mix of two configs is not known
+        raise Refused(f'Cannot rescale endpoint "{endpoint.arn}" while it serves two configs: update it first.')
     unknown = ", ".join(f'"{name}"' for name in changes if name not in {each.name for each in endpoint.variants})
     if unknown:
         raise Refused(
@@ -204,6 +211,39 @@ def progress(endpoint: Endpoint, counts: Mapping[str, int]) -> Endpoint:
     return replace(endpoint, pending=replace(endpoint.pending, variants=variants))
 
 
+def shift(endpoint: Endpoint, share: Fraction, status: str, told: Callable[[Variant], str], now: float) -> Endpoint:
+    """Tell of a deployment under way: the new fleet has `share` of the traffic, and `status` is what happens to it.
+
+    `told` returns the message for a variant of the new fleet.
+    """
+    if endpoint.pending is None:
+        return endpoint
+
+    def new(each: Variant) -> Variant:
+        text = told(each)
+        since = each.status_since if (each.status, each.status_message) == (status, text) else now
+        weight = float(each.desired_weight * share)
+        return replace(each, current_weight=weight, status=status, status_message=text, status_since=since)
+
+    pending = replace(endpoint.pending, variants=tuple(map(new, endpoint.pending.variants)))
+    left = tuple(replace(each, current_weight=float(each.desired_weight * (1 - share))) for each in endpoint.variants)
+    return replace(endpoint, pending=pending, variants=left)
+
+
+def retiring(endpoint: Endpoint, now: float) -> Endpoint:
+    """Tell that the old fleet of a deployment is being stopped."""
+    left = tuple(
+        replace(
+            each,
+            status="Deleting",
+            status_message=f"Terminating {each.current_count} instance(s).",
+            status_since=now,
+        )
+        for each in endpoint.variants
+    )
+    return replace(endpoint, variants=left)
+
+
 def settle(endpoint: Endpoint, now: float) -> Endpoint:
     """End a creation, an update or a rescaling with what was asked for."""
     config_name = endpoint.pending.config_name if endpoint.pending else endpoint.config_name
@@ -223,18 +263,24 @@ def fail(endpoint: Endpoint, reason: str, now: float) -> Endpoint:
     """End a creation as `Failed`, an update or a rescaling back on what served before, with the reason."""
     if endpoint.status == "Creating":
         return replace(endpoint, status="Failed", pending=None, failure_reason=reason[:1024], modified=now)
-    variants = tuple(
-        _reached(replace(each, desired_weight=each.current_weight, desired_count=each.current_count))
-        for each in endpoint.variants
-    )
+    variants = endpoint.variants
+    if endpoint.pending is None:  # a rescaling: back to what was; an update leaves what the old fleet should be
+        variants = tuple(
+            replace(each, desired_weight=each.current_weight, desired_count=each.current_count) for each in variants
+        )
     return replace(
         endpoint,
         status="InService",
-        variants=variants,
+        variants=tuple(map(_reached, variants)),
         pending=None,
         failure_reason=reason[:1024],
         modified=now,
     )
+
+
+def mix(endpoint: Endpoint, reason: str, now: float) -> Endpoint:
+    """Leave a rolling update that can neither go on nor back: both fleets serve as far as they have come."""
+    return replace(endpoint, status="UpdateRollbackFailed", pending=None, failure_reason=reason[:1024], modified=now)
 
 
 def lose(endpoint: Endpoint, reason: str, now: float) -> Endpoint:
@@ -251,6 +297,11 @@ def delete(endpoint: Endpoint, now: float) -> Endpoint:
 def _must_be_settled(endpoint: Endpoint) -> None:
     if endpoint.status in IN_PROGRESS:
         raise Refused(f'Cannot update in-progress endpoint "{endpoint.arn}".')
+
+
+def _launching(variant: Variant, now: float) -> Variant:
+    marked = _marked(variant, "Creating", now)
+    return replace(marked, status_message=f"Launching {variant.desired_count} instance(s).")
 
 
 def _marked(variant: Variant, status: str, now: float) -> Variant:

@@ -49,7 +49,7 @@ class Processes:
         self._control = ours
         asyncio.get_running_loop().add_reader(ours, self._hear, ours)
 
-    async def launch(
+    async def launch(  # noqa: PLR0913 - a process is its parts
         self,
         *,
         image: str,
@@ -57,8 +57,9 @@ class Processes:
         environment: Mapping[str, str],
         connection: socket.socket,
         log: int,
+        shared: int,
     ) -> int:
-        """Have a worker forked that serves on `connection` and prints to `log`; return its pid.
+        """Have a worker forked that serves on `connection`, prints to `log` and counts in `shared`; return its pid.
 
         `log` is closed here.
         """
@@ -68,7 +69,7 @@ class Processes:
         order = {"id": number, "image": image, "directory": str(directory), "environment": dict(environment)}
         self._forked[number] = asyncio.get_running_loop().create_future()
         try:
-            await self._say({"fork": order}, [connection.fileno(), log])
+            await self._say({"fork": order}, [connection.fileno(), log, shared])
         finally:
             os.close(log)
         return await self._forked[number]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sm_magics.local.api import Account
     from sm_magics.local.http import Exchange
     from sm_magics.local.instance import Answer
-    from sm_magics.local.router import Route
+    from sm_magics.local.router import Lane, Route
 
 __all__ = ["Runtime"]
 
@@ -80,16 +80,15 @@ class Runtime:
             exchange.answer(_error("ValidationError", 400, refusal))
             return
         target = headers.get(b"x-amzn-sagemaker-target-variant")
-        variant = route.variant(None if target is None else target.decode("latin-1"))
-        if variant is None:
+        lane = route.lane(None if target is None else target.decode("latin-1"))
+        if lane is None:
             # The service's text for this is not known.
             text = f'Could not find variant "{(target or b"").decode("latin-1")}" for endpoint "{name}".'
             exchange.answer(_error("ValidationError", 400, text))
             return
-        invocation = _Invocation(self, exchange, name, variant)
+        invocation = _Invocation(self, exchange, name, lane)
         self._under_way[invocation] = asyncio.get_running_loop().time() + ANSWER_SECONDS
-        if not route.send(variant, _container_request(headers, exchange.body), invocation):
-            invocation.lost()
+        invocation.send()
 
     def expire(self, now: float) -> None:
         """Answer for the models that have not done so in time; they are not interrupted."""
@@ -136,22 +135,35 @@ class Runtime:
 class _Invocation:
     """One InvokeEndpoint that waits for its container."""
 
-    __slots__ = ("_runtime", "_variant", "endpoint", "exchange")
+    __slots__ = ("_again", "_lane", "_runtime", "endpoint", "exchange")
 
-    def __init__(self, runtime: Runtime, exchange: Exchange, endpoint: str, variant: str) -> None:
+    def __init__(self, runtime: Runtime, exchange: Exchange, endpoint: str, lane: Lane) -> None:
         self._runtime = runtime
-        self._variant = variant
+        self._lane = lane
+        self._again = False
         self.exchange = exchange
         self.endpoint = endpoint
 
+    def send(self) -> None:
+        """Send the request to its lane."""
+        if not self._lane.send(_container_request(self.exchange.headers, self.exchange.body), self):
+            self._fail()
+
     def answered(self, answer: Answer) -> None:
         if 200 <= answer.status < 300:  # noqa: PLR2004 - the class of successes
-            self._runtime.finish(self, _success(answer, self._variant))
+            self._runtime.finish(self, _success(answer, self._lane.header))
         else:
             text = answer.body.decode(errors="replace")
             self._runtime.finish(self, self._runtime.model_error(self, answer.status, text))
 
-    def lost(self) -> None:
+    def lost(self, *, started: bool) -> None:
+        if started or self._again:
+            self._fail()
+        else:
+            self._again = True  # once: nobody had begun with it
+            self.send()
+
+    def _fail(self) -> None:
         text = "The container ended before it answered."  # ours: the service's text is not known
         self._runtime.finish(self, self._runtime.model_error(self, 500, text))
 
@@ -186,14 +198,14 @@ def _container_request(headers: dict[bytes, bytes], body: bytes) -> bytes:
     return b"POST /invocations HTTP/1.1\r\nContent-Length: %d\r\n%s\r\n%s" % (len(body), b"".join(lines), body)
 
 
-def _success(answer: Answer, variant: str) -> bytes:
+def _success(answer: Answer, variant: bytes) -> bytes:
     custom = answer.custom_attributes
     return (
         b"HTTP/1.1 200 OK\r\nx-amzn-RequestId: %s\r\nx-Amzn-Invoked-Production-Variant: %s\r\n"
         b"%sContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s"
     ) % (
         request_id(),
-        variant.encode(),
+        variant,
         b"" if custom is None else b"X-Amzn-SageMaker-Custom-Attributes: %s\r\n" % custom,
         answer.content_type,
         len(answer.body),

@@ -3,8 +3,9 @@
 So heavy imports are paid once and workers share their memory. The template never serves, never starts a thread, and
 lives no longer than the engine: when the engine's socket ends, it ends, and its workers with it.
 
-Messages on the socket are JSON lines. The engine says `{"fork": {...}}` with the worker's socket and log file attached,
-or `{"kill": pid}`; the template says `{"forked": pid, "id": ...}` and `{"ended": pid, "status": ...}`.
+Messages on the socket are JSON lines. The engine says `{"fork": {...}}` with the worker's socket, its log and the
+memory that it shares with the engine attached, or `{"kill": pid}`; the template says `{"forked": pid, "id": ...}` and
+`{"ended": pid, "status": ...}`.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import contextlib
 import ctypes
 import gc
 import json
+import mmap
 import os
 import select
 import signal
@@ -74,13 +76,13 @@ class Template:
         return bool(data)
 
     def _fork(self, order: Mapping[str, Any]) -> None:
-        connection, log = self._attached.pop(0), self._attached.pop(0)
+        (connection, log, shared), self._attached = self._attached[:3], self._attached[3:]
         self._preload(order["image"])
         pid = os.fork()
         if pid == 0:
-            self._become_worker(order, connection, log)
-        os.close(connection)
-        os.close(log)
+            self._become_worker(order, connection, log, shared)
+        for each in (connection, log, shared):
+            os.close(each)
         self._children.add(pid)
         self._say({"forked": pid, "id": order["id"]})
 
@@ -92,7 +94,7 @@ class Template:
             gc.collect()
             gc.freeze()  # what is here now is shared by every worker and need not be looked at again
 
-    def _become_worker(self, order: Mapping[str, Any], connection: int, log: int) -> NoReturn:
+    def _become_worker(self, order: Mapping[str, Any], connection: int, log: int, shared: int) -> NoReturn:
         status = 1
         try:
             signal.set_wakeup_fd(-1)
@@ -109,8 +111,8 @@ class Template:
             kind = containers.find(order["image"])
             assert kind is not None  # noqa: S101 - the engine takes no model with another image
             directory, environment = Path(order["directory"]), order["environment"]
-            with socket.socket(fileno=connection) as stream:
-                worker.serve(stream, lambda: kind.load(directory, environment))
+            with socket.socket(fileno=connection) as stream, mmap.mmap(shared, 0) as memory:
+                worker.serve(stream, lambda: kind.load(directory, environment), memoryview(memory).cast("Q"))
             status = 0
         except (BrokenPipeError, ConnectionResetError):
             status = 0  # the engine is gone

@@ -1,8 +1,9 @@
 """The process that is one instance: it loads the model and answers its container's HTTP contract on one socket.
 
 The router pipelines requests into the socket. The worker reads whatever has arrived, has the container predict it
-together, and writes the answers in order with one call; a lone request is never kept waiting for company. When the
-socket ends, the engine is gone or done with this instance, and the process ends too.
+together, and writes the answers in order with one call; a lone request is never kept waiting for company. Before it
+begins it tells how many requests it has begun with so far, so that what it never saw can be sent to another one should
+it die. When the socket ends, the engine is gone or done with this instance, and the process ends too.
 """
 
 from __future__ import annotations
@@ -39,9 +40,10 @@ class Unloaded:
         return [self._answer for _ in requests]
 
 
-def serve(connection: socket.socket, load: Callable[[], Container]) -> None:
-    """Load the model and answer requests on `connection` until it ends."""
+def serve(connection: socket.socket, load: Callable[[], Container], begun: memoryview[int]) -> None:
+    """Load the model and answer requests on `connection` until it ends; count in `begun` those begun with."""
     container = _loaded(load)
+    begun[0] = 0
     reader = _Reader()
     connection.settimeout(None)
     while True:
@@ -55,6 +57,7 @@ def serve(connection: socket.socket, load: Callable[[], Container]) -> None:
                 return
             reader.feed(data)
         if reader.requests:
+            begun[0] += len(reader.requests)
             connection.sendall(_answers(container, reader.take()))
 
 

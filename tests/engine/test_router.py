@@ -2,12 +2,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sm_magics.local.router import MAX_BLOCK, Route, Shares
+from sm_magics.local.router import MAX_BLOCK, MAX_PARKED, Lane, Part, Route, Shares
 
 WEIGHTS = st.dictionaries(
     st.sampled_from("ABCDEFGHIJ"), st.one_of(st.integers(0, 100).map(float), st.floats(0, 1e6)), min_size=1
@@ -48,8 +49,8 @@ def test_the_shares_stay_within_one_request_of_the_weights_at_every_block(weight
 
 
 class FakeInstance:
-    def __init__(self, variant: str = "A", *, ready: bool = True, outstanding: int = 0) -> None:
-        self.variant, self.ready, self.outstanding, self.sent = variant, ready, outstanding, []
+    def __init__(self, *, ready: bool = True, outstanding: int = 0) -> None:
+        self.ready, self.outstanding, self.sent = ready, outstanding, []
 
     def send(self, request, _waiter):
         self.sent.append(request)
@@ -59,46 +60,80 @@ class FakeInstance:
 class Waiter:
     gone = False
 
-    def lost(self):
+    def lost(self, *, started):
+        assert not started
         self.gone = True
 
 
-def route(*instances: FakeInstance) -> Route:
-    groups: dict = {}
-    for each in instances:
-        groups.setdefault(each.variant, []).append(each)
-    return Route("c1", dict.fromkeys(groups, 1.0), groups, random.Random(0))
+def lane(*instances: FakeInstance, variant: str = "A", config: str = "c1") -> Lane:
+    made = Lane(variant, config)
+    made.instances += instances
+    return made
+
+
+def part(share: float = 1, config: str = "c1", **weights: float) -> Part:
+    lanes = {name: lane(FakeInstance(), variant=name, config=config) for name in weights}
+    return Part(lanes, weights, Fraction(share).limit_denominator(1000))
+
+
+def route(*parts: Part) -> Route:
+    made = Route("boston", random.Random(0))
+    made.serve(parts)
+    return made
+
+
+def served(way: Route, number: int, target: str | None = None) -> Counter:
+    lanes = (way.lane(target) for _ in range(number))
+    return Counter((each.config_name, each.variant) for each in lanes)
 
 
 def test_the_instance_with_the_fewest_outstanding_requests_gets_the_next():
     busy, free = FakeInstance(outstanding=3), FakeInstance(outstanding=1)
-    way = route(busy, free)
+    both = lane(busy, free)
     for number in range(3):
-        way.send("A", b"%d" % number, Waiter())
+        both.send(b"%d" % number, Waiter())
     assert (free.sent, busy.sent) == ([b"0", b"1"], [b"2"])
 
 
 def test_a_target_overrides_the_weights_and_an_unknown_one_is_none():
-    way = route(FakeInstance("A"), FakeInstance("B"))
-    assert way.variant("B") == "B"
-    assert way.variant("X") is None
-    assert way.variant(None) in {"A", "B"}
+    way = route(part(A=1, B=0))
+    assert served(way, 10) == {("c1", "A"): 10}
+    assert served(way, 10, "B") == {("c1", "B"): 10}
+    assert way.lane("X") is None
+
+
+def test_two_fleets_share_the_traffic_exactly_and_so_does_each_variant_of_theirs():
+    way = route(part(0.1, "new", A=4, B=1), part(0.9, "old", A=4, B=1))
+    assert served(way, 500) == {("new", "A"): 40, ("new", "B"): 10, ("old", "A"): 360, ("old", "B"): 90}
+    assert served(way, 100, "A") == {("new", "A"): 10, ("old", "A"): 90}
+
+
+def test_a_fleet_without_a_share_gets_nothing_not_even_by_its_variants_name():
+    way = route(part(0, "new", N=1), part(1, "old", A=1))
+    assert served(way, 10) == {("old", "A"): 10}
+    assert way.lane("N") is None
 
 
 def test_requests_are_parked_while_no_instance_is_ready_and_sent_in_order_after():
     instance = FakeInstance(ready=False)
-    way = route(instance)
-    assert way.send("A", b"1", Waiter())
-    assert way.send("A", b"2", Waiter())
-    assert (way.parked, instance.sent) == (2, [])
+    waiting = lane(instance)
+    assert waiting.send(b"1", Waiter())
+    assert waiting.send(b"2", Waiter())
+    assert (waiting.parked, instance.sent) == (2, [])
     instance.ready = True
-    way.release("A")
-    assert (way.parked, instance.sent) == (0, [b"1", b"2"])
+    waiting.release()
+    assert (waiting.parked, instance.sent) == (0, [b"1", b"2"])
 
 
 def test_parked_requests_of_an_endpoint_that_goes_away_are_lost_and_told_so():
-    way = route(FakeInstance(ready=False))
+    waiting = lane(FakeInstance(ready=False))
     waiter = Waiter()
-    way.send("A", b"1", waiter)
-    way.abandon()
+    waiting.send(b"1", waiter)
+    waiting.abandon()
     assert waiter.gone
+
+
+def test_no_more_than_so_many_requests_are_parked():
+    waiting = lane()
+    assert all(waiting.send(b"1", Waiter()) for _ in range(MAX_PARKED))
+    assert not waiting.send(b"1", Waiter())
