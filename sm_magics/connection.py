@@ -16,7 +16,7 @@ from sm_magics.advice import advice
 from sm_magics.errors import ConnectError, ServiceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from sm_magics.models import Artifact
@@ -60,6 +60,8 @@ class Connection:
         How a card names the connection.
     endpoint_url
         Where the clients find the service; None for AWS itself.
+    alive
+        Returns whether the service is still where the clients look for it.
     """
 
     session: Any
@@ -69,6 +71,7 @@ class Connection:
     artifacts: ArtifactStore
     label: str
     endpoint_url: str | None = None
+    alive: Callable[[], bool] = field(default=lambda: True, repr=False, compare=False)
     _clients: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     def client(self, service: str) -> Any:
@@ -158,7 +161,7 @@ def connect_local(state: Path | None = None, *, region: str | None = None) -> Co
     """
     import boto3
 
-    from sm_magics.local.start import start
+    from sm_magics.local.start import find, start
 
     engine = start(state, region=region)
     if region is not None and engine.region != region:
@@ -176,6 +179,7 @@ def connect_local(state: Path | None = None, *, region: str | None = None) -> Co
         artifacts=DirectoryStore(engine.state / "artifacts", engine.bucket),
         label="local engine",
         endpoint_url=engine.url,
+        alive=lambda: find(engine.state) == engine,
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.connection import call, is_missing
-from sm_magics.errors import DeployError, ServiceError, SmError
+from sm_magics.errors import DeployError, PlanError, ServiceError, SmError
 from sm_magics.events import Called, Calling, Planned, Reached
 from sm_magics.plan import plan
 from sm_magics.settle import accepted, gone, settle, uses, verified
@@ -49,6 +49,11 @@ def observe(connection: Connection, target: Target) -> Live:
     snapshot = look(connection, target.endpoint)
     if snapshot is None:
         return Live(existing=existing)
+    if snapshot.name != target.endpoint:
+        raise PlanError(
+            f"there is an endpoint '{snapshot.name}', and names that differ in case only are the same to SageMaker",
+            hint=f"write it so: {snapshot.name}",
+        )
     tags = connection.call("ListTags", ResourceArn=snapshot.arn)["Tags"]
     return Live(
         status=snapshot.status,

@@ -93,6 +93,7 @@ def deletion(connection: Connection, name: str) -> Deletion:
         When there is nothing of that name, it is not ours, or an endpoint still serves the model.
     """
     snapshot = look(connection, name)
+    name = name if snapshot is None else snapshot.name  # the service finds it in any case of letters
     if snapshot is not None and _tags(connection, snapshot.arn).get(ENDPOINT_TAG) is None:
         raise PlanError(
             f"endpoint '{name}' was not made by sm_magics, so it is not deleted here",
@@ -131,7 +132,7 @@ def delete(
     """
     yield Planned(Plan(going.name, "", {}, going.actions))
     for action in going.actions:
-        if action.operation == "DeleteEndpoint":
+        if wait and action.operation == "DeleteEndpoint":
             yield from settle(connection, going.name, clock, timeout)
         yield Calling(action)
         try:

@@ -74,8 +74,8 @@ def find_model(name: str, connection: Connection, declared: Mapping[str, str]) -
         found = connection.describe("Model", candidate)
         if found is not None:
             return found
-    listed = connection.call("ListModels", NameContains=as_label(name)[:40], MaxResults=100)["Models"]
-    for row in listed:  # newest first
+    pages = connection.pages("ListModels", NameContains=as_label(name)[:40], MaxResults=100)
+    for row in (row for answer in pages for row in answer["Models"]):  # newest first
         tags = connection.call("ListTags", ResourceArn=row["ModelArn"])["Tags"]
         if {"Key": MODEL_TAG, "Value": name} in tags:
             found = connection.describe("Model", row["ModelName"])

@@ -249,8 +249,8 @@ class TestRefusals:
     def test_what_the_engine_does_not_offer_is_said_by_name(self, deployer, name):
         deployer.run(name, ONE)
         had = left(deployer, name)
-        with pytest.raises(ServiceError, match="does not offer canary"):
-            deployer.run(name, OTHER + CANARY)
+        with pytest.raises(ServiceError, match="does not offer RoutingStrategy RANDOM"):
+            deployer.run(name, "variants: {A: {model: $xgb, routing_config: {routing_strategy: RANDOM}}}")
         assert left(deployer, name) == had
 
 

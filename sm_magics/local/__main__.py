@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sm_magics.errors import EngineError
 from sm_magics.local.engine import Settings
-from sm_magics.local.process import run
+from sm_magics.local.process import last_region, run
 
 __all__ = ["main"]
 
@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     )
     parser.add_argument("--state", type=Path, required=True, help="directory that keeps what the engine knows")
     parser.add_argument("--port", type=int, default=0, help="port of 127.0.0.1; 0, the default, takes a free one")
-    parser.add_argument("--region", default="us-east-1", help="AWS region that the engine plays")
+    parser.add_argument("--region", help="AWS region that the engine plays; as before, else us-east-1")
     parser.add_argument("--account", default="123456789012", help="AWS account that the engine plays")
     parser.add_argument(
         "--idle-stop", type=float, default=0, metavar="SECONDS", help="stop when idle and empty so long"
@@ -30,9 +30,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="makes the order of the traffic repeatable")
     given = parser.parse_args(arguments)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    settings = Settings(
-        given.state.resolve(), given.port, given.region, given.account, idle_seconds=given.idle_stop, seed=given.seed
-    )
+    state = given.state.resolve()
+    region = given.region or last_region(state) or "us-east-1"
+    settings = Settings(state, given.port, region, given.account, idle_seconds=given.idle_stop, seed=given.seed)
     try:
         run(settings, sys.stdout)
     except EngineError as error:

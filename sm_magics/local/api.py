@@ -28,6 +28,7 @@ MAX_TAGS = 50
 _NOT_OFFERED_IN_MODEL = ("InferenceExecutionConfig",)
 _NOT_OFFERED_IN_CONTAINER = ("ModelPackageName", "MultiModelConfig", "AdditionalModelDataSources", "ModelDataSource")
 _NOT_OFFERED_IN_CONFIG = ("DataCaptureConfig", "AsyncInferenceConfig", "ExplainerConfig", "ShadowProductionVariants")
+_ROUTING = "LEAST_OUTSTANDING_REQUESTS"
 _NOT_OFFERED_IN_VARIANT = ("ServerlessConfig", "InstancePools", "ManagedInstanceScaling", "AcceleratorPartitionLayouts")
 
 
@@ -252,6 +253,8 @@ def _check_variants(variants: list[dict[str, Any]]) -> None:
             raise Refused(f'The variant name "{name}" was non-unique within the request.')
     for each in variants:
         _refuse_members(each, _NOT_OFFERED_IN_VARIANT)
+        if each.get("RoutingConfig", {}).get("RoutingStrategy", _ROUTING) != _ROUTING:
+            raise not_offered(f"RoutingStrategy {each['RoutingConfig']['RoutingStrategy']}, only {_ROUTING}")
         for member in ("ModelName", "InstanceType", "InitialInstanceCount"):
             if each.get(member) is None:
                 raise Refused(f"Production variant {each['VariantName']} needs {member}.")  # ours: text not known

@@ -13,6 +13,7 @@ import shutil
 import sys
 import tarfile
 import tempfile
+import zlib
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = ["Artifacts", "Unpackable", "Unreadable"]
+
+
+_UNPACKING = ".unpacking-"
 
 
 class Unreadable(Exception):  # noqa: N818 - says what the data is
@@ -50,6 +54,8 @@ class Artifacts:
         self._locks: dict[str, asyncio.Lock] = {}
         for each in (self._own, self._fetched, self._models):
             each.mkdir(parents=True, exist_ok=True)
+        for unfinished in self._models.glob(f"{_UNPACKING}*"):
+            shutil.rmtree(unfinished, ignore_errors=True)  # of an engine that was killed
 
     async def check(self, url: str) -> None:
         """Return when there is something readable at `url`.
@@ -88,14 +94,14 @@ class Artifacts:
         """Return the file that `url` names on this machine, None when it has to be fetched."""
         parts = urlsplit(url)
         if parts.scheme == "file":
-            path = Path(unquote(parts.path))
+            path = Path(unquote(url.removeprefix("file://")))
             if not path.is_file():
                 raise Unreadable(f"there is no file {path}")
             return path
         if parts.scheme != "s3" or not parts.netloc:
             raise Unreadable("only s3:// and file:// URLs can be read here")
         key = PurePosixPath(url.removeprefix(f"s3://{parts.netloc}/"))
-        if ".." in key.parts or key.is_absolute():
+        if ".." in key.parts or key.is_absolute() or parts.netloc in {".", ".."}:
             raise Unreadable("the key of the object leads out of its bucket")
         path = self._own / parts.netloc / key
         return path if path.is_file() else None
@@ -105,6 +111,7 @@ class Artifacts:
         async with self._locks.setdefault(url, asyncio.Lock()):
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
+                "-P",
                 "-m",
                 "sm_magics.local.fetch",
                 url,
@@ -126,7 +133,7 @@ def _digest(path: Path) -> str:
 
 
 def _unpack(archive: Path, target: Path) -> None:
-    scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=".unpacking-"))
+    scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=_UNPACKING))
     try:
         with tarfile.open(archive, "r:gz") as tar:
             for member in tar:
@@ -135,7 +142,7 @@ def _unpack(archive: Path, target: Path) -> None:
                 tar.extract(member, scratch, filter="data")
         scratch.chmod(0o755)
         scratch.rename(target)
-    except (tarfile.TarError, EOFError, OSError, ValueError) as error:
+    except (tarfile.TarError, zlib.error, EOFError, OSError, ValueError) as error:
         shutil.rmtree(scratch, ignore_errors=True)
         if isinstance(error, OSError) and error.errno in {28, 122}:  # no space, no quota
             raise Unpackable(f"there is no room to unpack it: {os.strerror(error.errno)}") from None

@@ -15,6 +15,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from sm_magics.errors import EngineError
 from sm_magics.local import lifecycle, rollout
 from sm_magics.local.fleet import Fleet, Host, StartFailed
 from sm_magics.local.router import Route
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Deployments"]
 
+WRITE_SECONDS = 1.0  # between tries to write down what has happened
 _LOG = logging.getLogger(__name__)
 _FAILED = "Request to service failed. If failure persists after retry, contact customer support."
 
@@ -139,11 +141,11 @@ class Deployments:
         self._serving[name] = [*old, (new, Fraction(0))]  # so that a stop of the engine ends it, too
         try:
             self._serving[name] = await shift.run()
-        except (StartFailed, RolledBack):
-            self._serving[name] = old
-            raise
         except Stuck:
             self._serving[name] = shift.serving
+            raise
+        except Exception:
+            self._serving[name] = old
             raise
         self._routes[name] = route
         await self._record(name, lambda each: lifecycle.settle(each, self._now()))
@@ -203,10 +205,18 @@ class Deployments:
         await self._record(name, ended)
 
     async def _record(self, name: str, change: Callable[[Endpoint], Endpoint]) -> None:
-        async with self._store.lock:
-            endpoint = self._store.endpoint(name)
-            if endpoint is not None:
-                await self._store.put(change(endpoint))
+        """Keep how a change ended. What has happened has happened: a disk that is full is waited for."""
+        while True:
+            try:
+                async with self._store.lock:
+                    endpoint = self._store.endpoint(name)
+                    if endpoint is not None:
+                        await self._store.put(change(endpoint))
+            except EngineError:
+                _LOG.exception("%s has changed, which cannot be written down yet", name)
+                await asyncio.sleep(WRITE_SECONDS)
+            else:
+                return
 
 
 class _Observer:

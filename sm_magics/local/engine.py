@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sm_magics import service_model
+from sm_magics.errors import EngineError
 from sm_magics.local.api import Account, Resources
 from sm_magics.local.artifacts import Artifacts
 from sm_magics.local.awsjson import JsonService
@@ -37,7 +38,7 @@ __all__ = ["Engine", "Settings"]
 
 _LOG = logging.getLogger(__name__)
 SWEEP_SECONDS = 1.0
-_LOOPBACK = frozenset({"127.0.0.1", "localhost", "::1"})
+_LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 _JSON = "application/x-amz-json-1.1"
 STOP_SECONDS = 70.0  # a model may take 60 s to answer
 
@@ -71,6 +72,7 @@ class Engine:
         account = Account(settings.region, settings.account)
         self._settings = settings
         self._store = Store(settings.state / "state.sqlite")
+        _check_place(self._store, account, settings.state)
         self._processes = Processes()
         logs = Logs(settings.state / "logs", lambda name: _group_arn(account, name), now)
         artifacts = Artifacts(settings.state, dict(os.environ))
@@ -94,7 +96,8 @@ class Engine:
         self._connections: set[Connection] = set()
         self._calls: set[asyncio.Task[None]] = set()
         self._hosts: frozenset[bytes] = frozenset()
-        self._last_request = 0.0
+        self._used = True
+        self._last_used = 0.0
         self.stopping = asyncio.Event()
 
     async def serve(self, listener: socket.socket, ready: Callable[[], None]) -> None:
@@ -105,7 +108,6 @@ class Engine:
         self._processes.start()
         self._deployments.resume()
         server = await loop.create_server(lambda: Connection(self.handle, self._connections), sock=listener)
-        self._last_request = loop.time()
         ready()
         while not self.stopping.is_set():
             with contextlib.suppress(TimeoutError):
@@ -128,7 +130,7 @@ class Engine:
         try:
             if target is None:
                 self._verifier.verify(exchange, "sagemaker")
-                self._last_request = asyncio.get_running_loop().time()
+                self._used = True
                 self._runtime.handle(exchange)
                 return
             prefix, _, operation = target.decode("latin-1").rpartition(".")
@@ -137,7 +139,7 @@ class Engine:
         except Unsigned as error:
             exchange.answer(_refusal(error.code, error.message))
             return
-        self._last_request = asyncio.get_running_loop().time()
+        self._used = True
         call = asyncio.get_running_loop().create_task(self._call(self._services[name], operation, exchange))
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
@@ -152,11 +154,13 @@ class Engine:
         return None if endpoint is None or endpoint.name != name else endpoint.status
 
     def _sweep(self, now: float) -> None:
-        self._runtime.expire(now)
+        self._runtime.expire()
         for connection in list(self._connections):
             connection.expire(now)
+        if self._used:
+            self._used, self._last_used = False, now
         idle = self._settings.idle_seconds
-        if idle and not self._store.all("endpoint") and now - self._last_request > idle:
+        if idle and not self._store.all("endpoint") and now - self._last_used > idle:
             _LOG.info("idle and empty: stopping")
             self.stopping.set()
 
@@ -167,8 +171,21 @@ class Engine:
             for connection in list(self._connections):
                 if connection.idle:
                     connection.close()
-            self._runtime.expire(loop.time())
+            self._runtime.expire()
             await asyncio.sleep(0.01)
+
+
+def _check_place(store: Store, account: Account, state: Path) -> None:
+    """Refuse to play another account or region than that of the resources that are there."""
+    for kind in ("model", "endpoint-config", "endpoint"):
+        for each in store.all(kind):
+            _, _, _, region, number, _ = each.arn.split(":", 5)
+            if (region, number) != (account.region, account.account):
+                raise EngineError(
+                    f"the state in {state} is that of account {number} in {region}, "
+                    f"not of {account.account} in {account.region}",
+                    hint=f"start the engine with --region {region}, or on another state directory",
+                )
 
 
 def _service(name: str, operations: Operations) -> JsonService:

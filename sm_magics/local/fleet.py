@@ -84,7 +84,7 @@ class Fleet:
         self._variants = {each.name: each for each in variants}
         self._host = host
         self._wanted = dict.fromkeys(self._variants, 0)
-        self._deaths: dict[str, tuple[float, float]] = {}  # by variant: when the last was, and the pause after it
+        self._born: dict[Instance, tuple[float, float]] = {}  # of replacements: when, and the pause before it
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self.lanes = {each.name: Lane(each.name, config_name) for each in variants}
@@ -93,7 +93,7 @@ class Fleet:
         """Start every instance and return when all answer their health check; see `scale`."""
         try:
             await self.scale(self.full, progress)
-        except StartFailed:
+        except BaseException:
             await self.stop()
             raise
 
@@ -127,12 +127,12 @@ class Fleet:
             When a new one cannot start.
         """
         self._wanted.update(counts)
+        missing = {name: count - len(self.lanes[name].instances) for name, count in counts.items()}
+        await _all(self._add(self._variants[name], progress) for name, number in missing.items() for _ in range(number))
         surplus = [each for name, count in counts.items() for each in self.lanes[name].instances[count:]]
         for instance in surplus:
             self.lanes[instance.variant].instances.remove(instance)
-        missing = {name: count - len(self.lanes[name].instances) for name, count in counts.items()}
-        starts = (self._add(self._variants[name], progress) for name, number in missing.items() for _ in range(number))
-        await _all([*(self._retire(each) for each in surplus), *starts])
+        await asyncio.gather(*(self._retire(each) for each in surplus))
 
     async def stop(self) -> None:
         """Answer what is under way, then end every instance."""
@@ -162,17 +162,17 @@ class Fleet:
         ours, theirs = socket.socketpair()
         instance = Instance(name, variant.name, self._ended)
         try:
-            with theirs:
-                await asyncio.get_running_loop().create_unix_connection(lambda: instance, sock=ours)
-                instance.pid = await self._host.launcher.launch(
-                    image=variant.image,
-                    directory=directory,
-                    environment=_environment(variant, directory),
-                    connection=theirs,
-                    log=log.open_pipe(),
-                    shared=instance.begun.descriptor,
-                )
             async with asyncio.timeout(variant.startup_seconds):
+                with theirs:
+                    await asyncio.get_running_loop().create_unix_connection(lambda: instance, sock=ours)
+                    instance.pid = await self._host.launcher.launch(
+                        image=variant.image,
+                        directory=directory,
+                        environment=_environment(variant, directory),
+                        connection=theirs,
+                        log=log.open_pipe(),
+                        shared=instance.begun.descriptor,
+                    )
                 health = await instance.ping()
         except OSError as error:  # TimeoutError is one too
             health = None
@@ -226,7 +226,8 @@ class Fleet:
         except TimeoutError:
             _LOG.warning("%s of %s did not answer in time and is stopped", instance.name, self._endpoint)
             self._abort(instance)
-        instance.close()
+        finally:
+            instance.close()
 
     def _ended(self, instance: Instance) -> None:
         """Start an instance anew that died by itself."""
@@ -236,31 +237,35 @@ class Fleet:
         group.remove(instance)
         log = self._host.logs.stream(self._endpoint, instance.variant, instance.name)
         log.write("ERROR the container ended by itself; a new instance is started")
-        task = asyncio.get_running_loop().create_task(self._replace(self._variants[instance.variant]))
+        pause = self._pause(*self._born.pop(instance, (0.0, 0.0)))
+        task = asyncio.get_running_loop().create_task(self._replace(self._variants[instance.variant], pause))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _replace(self, variant: Variant) -> None:
+    async def _replace(self, variant: Variant, pause: float) -> None:
         while not self._stopping:
-            await asyncio.sleep(self._pause(variant.name))
+            await asyncio.sleep(pause)
             try:
                 instance = await self._started(variant)
             except StartFailed as failure:
                 _LOG.warning("%s: %s", self._endpoint, failure)
+                pause = min(2 * pause, LONGEST_PAUSE)
+                continue
+            except Exception:  # noqa: BLE001 - whatever it is, an instance must come back
+                _LOG.exception("%s: an instance cannot be started again", self._endpoint)
+                pause = LONGEST_PAUSE
                 continue
             if len(self.lanes[variant.name].instances) >= self._wanted[variant.name]:
                 await self._retire(instance)  # scaled in meanwhile
             else:
+                self._born[instance] = asyncio.get_running_loop().time(), pause
                 self._join(instance)
             return
 
-    def _pause(self, variant: str) -> float:
-        """Return the seconds to wait after a death of this variant: longer each time, while they follow each other."""
-        now = asyncio.get_running_loop().time()
-        last, pause = self._deaths.get(variant, (-STABLE_SECONDS, 0.0))
-        pause = FIRST_PAUSE if now - last > STABLE_SECONDS else min(2 * pause, LONGEST_PAUSE)
-        self._deaths[variant] = now, pause
-        return pause
+    def _pause(self, born: float, pause: float) -> float:
+        """Return the seconds before an instance is replaced: longer each time, while its replacements die too."""
+        stable = asyncio.get_running_loop().time() - born > STABLE_SECONDS
+        return FIRST_PAUSE if stable or not pause else min(2 * pause, LONGEST_PAUSE)
 
 
 async def _all(starts: Iterable[Coroutine[None, None, None]]) -> None:

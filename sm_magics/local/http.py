@@ -7,6 +7,7 @@ bounds what a client may make us hold, and puts pipelined answers in order.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from email.utils import formatdate
 from typing import TYPE_CHECKING, cast
@@ -18,8 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Connection", "Exchange", "message"]
 
+_LOG = logging.getLogger(__name__)
 MAX_HEADERS = 64 * 1024
 MAX_BODY = 6 * 1024 * 1024  # InvokeEndpoint's limit, the largest of all calls
+_DIGITS = len(str(MAX_BODY))
 MAX_WAITING = 64  # requests that one connection may pipeline before it is no longer read
 LINGER_SECONDS = 1.0
 REQUEST_SECONDS = 60.0  # in which a request must arrive whole
@@ -88,6 +91,7 @@ class Connection(asyncio.Protocol):
     """One client. `handle` gets each whole request and answers it whenever it can."""
 
     def __init__(self, handle: Callable[[Exchange], None], open_connections: set[Connection]) -> None:
+        self._now = asyncio.get_running_loop().time
         self._handle = handle
         self._open = open_connections
         self._parser = httptools.HttpRequestParser(self)
@@ -99,7 +103,7 @@ class Connection(asyncio.Protocol):
         self._reset()
 
     def _reset(self) -> None:
-        self._target: list[bytes] = []
+        self._target = b""
         self._headers: dict[bytes, bytes] = {}
         self._header_size = 0
         self._body: list[bytes] = []
@@ -132,24 +136,32 @@ class Connection(asyncio.Protocol):
     # What httptools calls while it parses; an exception raised here comes out of feed_data as HttpParserError.
 
     def on_message_begin(self) -> None:
-        self.began = asyncio.get_running_loop().time()
+        self.began = self._now()
         self._reset()
 
     def on_url(self, url: bytes) -> None:
-        self._grow_headers(len(url))
-        self._target.append(url)
+        self._header_size += len(url)
+        if self._header_size > MAX_HEADERS:
+            self._too_long()
+        self._target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._grow_headers(len(name) + len(value))
+        self._header_size += len(name) + len(value)
+        if self._header_size > MAX_HEADERS:
+            self._too_long()
         name = name.lower()
-        known = self._headers.get(name)
-        self._headers[name] = value if known is None else known + b"," + value
+        headers = self._headers
+        headers[name] = headers[name] + b"," + value if name in headers else value
 
     def on_headers_complete(self) -> None:
         length = self._headers.get(b"content-length", b"0")
-        if length.isdigit() and int(length) > MAX_BODY:
+        if len(length) >= _DIGITS and length.isdigit() and int(length) > MAX_BODY:
             self._too_large()
-        elif self._headers.get(b"expect", b"").lower() == b"100-continue" and self._transport and not self._waiting:
+        elif b"expect" in self._headers:
+            self._continue()
+
+    def _continue(self) -> None:
+        if self._headers[b"expect"].lower() == b"100-continue" and self._transport and not self._waiting:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
@@ -164,7 +176,7 @@ class Connection(asyncio.Protocol):
         exchange = Exchange(
             self,
             self._parser.get_method(),
-            b"".join(self._target),
+            self._target,
             self._headers,
             self._body[0] if len(self._body) == 1 else b"".join(self._body),
             keep_alive=keep_alive,
@@ -173,10 +185,21 @@ class Connection(asyncio.Protocol):
         if len(self._waiting) >= MAX_WAITING and self._transport:
             self._paused = True
             self._transport.pause_reading()
-        self._handle(exchange)
+        try:
+            self._handle(exchange)
+        except Exception:  # noqa: BLE001 - the client gets an answer whatever happens
+            _LOG.exception("a request could not be handled")
+            exchange.answer(message(500, {"Content-Type": "application/json"}, b'{"message":"InternalFailure"}'))
 
     def flush(self) -> None:
         """Write the answers that are ready and next in order."""
+        waiting = self._waiting
+        if len(waiting) == 1 and waiting[0].keep_alive and not self._paused and self._transport is not None:
+            only = waiting[0].take()  # what nearly always is
+            if only is not None:
+                waiting.popleft()
+                self._transport.write(only)
+            return
         ready: list[bytes] = []
         close = False
         while self._waiting and not close and (answer := self._waiting[0].take()) is not None:
@@ -209,10 +232,8 @@ class Connection(asyncio.Protocol):
         if self.began is not None and now - self.began > REQUEST_SECONDS:
             self._refuse_once(408, b"the request did not arrive in time")
 
-    def _grow_headers(self, size: int) -> None:
-        self._header_size += size
-        if self._header_size > MAX_HEADERS:
-            self._refuse(400, b"the request's headers are too long")
+    def _too_long(self) -> None:
+        self._refuse(400, b"the request's headers are too long")
 
     def _too_large(self) -> None:
         # The service's answer, which has no error type (aws/sagemaker-python-sdk#171).

@@ -36,6 +36,10 @@ class Answer(NamedTuple):
 class Waiter(Protocol):
     """Who waits for an answer."""
 
+    @property
+    def over(self) -> bool:
+        """Whether no answer is wanted any more."""
+
     def answered(self, answer: Answer) -> None:
         """Take the container's answer."""
 
@@ -169,6 +173,8 @@ class Instance(asyncio.Protocol):
 
 
 class _Ping:
+    over = False
+
     def __init__(self) -> None:
         self.future: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
 

@@ -141,6 +141,7 @@ def update(endpoint: Endpoint, config_name: str, variants: Iterable[Variant], no
     if config_name == endpoint.config_name:
         raise Refused(f'Cannot update endpoint with the currently in use endpoint configuration "{config_name}".')
     fleet = tuple(_launching(each, now) for each in variants)
+    _must_have_traffic(fleet)
     return replace(
         endpoint,
         status="Updating",
@@ -197,9 +198,7 @@ def rescale(endpoint: Endpoint, changes: Mapping[str, Change], now: float) -> En
         return _marked(wanted, "Updating", now)
 
     variants = tuple(changed(each) for each in endpoint.variants)
-    if not any(each.desired_weight for each in variants):
-        # Not documented for the service; an endpoint that can send its traffic nowhere helps nobody.
-        raise Refused("At least one production variant must have a weight greater than 0.")
+    _must_have_traffic(variants)
     return replace(endpoint, status="Updating", modified=now, variants=variants, failure_reason=None)
 
 
@@ -297,6 +296,12 @@ def delete(endpoint: Endpoint, now: float) -> Endpoint:
 def _must_be_settled(endpoint: Endpoint) -> None:
     if endpoint.status in IN_PROGRESS:
         raise Refused(f'Cannot update in-progress endpoint "{endpoint.arn}".')
+
+
+def _must_have_traffic(variants: Iterable[Variant]) -> None:
+    if not any(each.desired_weight for each in variants):
+        # Not documented for the service; an endpoint that can send its traffic nowhere helps nobody.
+        raise Refused("At least one production variant must have a weight greater than 0.")
 
 
 def _launching(variant: Variant, now: float) -> Variant:

@@ -87,7 +87,7 @@ def _token(key: _Key, sort_by: str) -> str:
 def _read_token(token: str, sort_by: str) -> _Key:
     try:
         kind, first, name = json.loads(base64.urlsafe_b64decode(token))
-    except ValueError:
+    except (ValueError, TypeError):
         kind, first, name = None, None, None
     wanted = float if sort_by == "CreationTime" else str
     if kind != sort_by or not isinstance(name, str) or not isinstance(first, wanted):

@@ -27,9 +27,10 @@ from sm_magics.errors import EngineError
 from sm_magics.local.engine import Engine, Settings
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["Ready", "run"]
+__all__ = ["Ready", "last_region", "run"]
 
 LOCK_TRIES, LOCK_PAUSE = 50, 0.01
 
@@ -55,6 +56,7 @@ def run(settings: Settings, say: TextIO) -> None:
     EngineError
         When the state directory or the port cannot be used.
     """
+    os.umask(0o077)
     with _lock(settings.state), asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_main(settings, say))
 
@@ -98,7 +100,7 @@ async def _main(settings: Settings, say: TextIO) -> None:
 
 def _listen(settings: Settings) -> socket.socket:
     """Bind the port that was asked for, or the one that was used before, so that clients find the engine again."""
-    wanted = [settings.port] if settings.port else [_last_port(settings.state / "engine.json"), 0]
+    wanted = [settings.port] if settings.port else [urlsplit(_last(settings.state).get("url", "")).port or 0, 0]
     for port in wanted:
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -116,11 +118,18 @@ def _listen(settings: Settings) -> socket.socket:
     raise AssertionError  # the loop returns or raises
 
 
-def _last_port(told: Path) -> int:
+def last_region(state: Path) -> str | None:
+    """Return the region that the engine of this state directory played last."""
+    return _last(state).get("region")
+
+
+def _last(state: Path) -> Mapping[str, str]:
+    """Return what the engine of this state directory told when it was ready last."""
     try:
-        return urlsplit(json.loads(told.read_text())["url"]).port or 0
-    except (OSError, ValueError, KeyError):
-        return 0
+        told = json.loads((state / "engine.json").read_text())
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
 
 
 def _key(path: Path) -> tuple[str, str]:

@@ -31,6 +31,7 @@ class Processes:
         self._process: subprocess.Popen[bytes] | None = None
         self._ids = itertools.count()
         self._forked: dict[int, asyncio.Future[int]] = {}
+        self._killing: set[asyncio.Task[None]] = set()
         self._buffer = b""
         self._speaking = asyncio.Lock()
 
@@ -40,7 +41,7 @@ class Processes:
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "sm_magics.local.template"],
+                [sys.executable, "-P", "-m", "sm_magics.local.template"],
                 stdin=theirs.fileno(),
                 env=environment,
                 close_fds=True,
@@ -67,16 +68,19 @@ class Processes:
             self.start()
         number = next(self._ids)
         order = {"id": number, "image": image, "directory": str(directory), "environment": dict(environment)}
-        self._forked[number] = asyncio.get_running_loop().create_future()
+        forked: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._forked[number] = forked
         try:
             await self._say({"fork": order}, [connection.fileno(), log, shared])
         finally:
             os.close(log)
-        return await self._forked[number]
+        return await forked
 
     def kill(self, pid: int) -> None:
         """End a worker at once."""
-        asyncio.get_running_loop().create_task(self._say({"kill": pid}, []))
+        task = asyncio.get_running_loop().create_task(self._say({"kill": pid}, []))
+        self._killing.add(task)
+        task.add_done_callback(self._killing.discard)
 
     def stop(self) -> None:
         """End the template and with it every worker."""
@@ -101,7 +105,9 @@ class Processes:
     def _hear(self, control: socket.socket) -> None:
         try:
             data = control.recv(64 * 1024)
-        except (BlockingIOError, ConnectionResetError):
+        except BlockingIOError:
+            return
+        except ConnectionResetError:
             data = b""
         if not data:
             self._lost(control)
@@ -110,9 +116,16 @@ class Processes:
         for line in lines:
             message = json.loads(line)
             if "forked" in message:
-                self._forked.pop(message["id"]).set_result(message["forked"])
+                self._born(message["id"], message["forked"])
             else:
                 _LOG.info("worker %(ended)d ended with status %(status)d", message)
+
+    def _born(self, number: int, pid: int) -> None:
+        waiting = self._forked.pop(number, None)
+        if waiting is None or waiting.done():
+            self.kill(pid)  # whoever asked for it has given up
+        else:
+            waiting.set_result(pid)
 
     def _lost(self, control: socket.socket) -> None:
         """Let the next worker start a new template; all workers are gone with the old one."""

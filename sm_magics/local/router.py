@@ -40,10 +40,11 @@ class Shares(Generic[T]):
         total = sum(Fraction(weight) for weight in weights.values())
         shares = {each: Fraction(weight) / total for each, weight in weights.items() if weight > 0}
         size = _block_size(shares.values())
-        self._whole = {each: int(share * size) for each, share in shares.items()}
-        self._rest = {each: share * size - self._whole[each] for each, share in shares.items()}
-        self._places_left = size - sum(self._whole.values())
+        whole = {each: int(share * size) for each, share in shares.items()}
+        self._rest = {each: share * size - whole[each] for each, share in shares.items()}
+        self._places_left = size - sum(whole.values())
         self._owed = dict.fromkeys(shares, Fraction(0))
+        self._certain = [each for each, count in whole.items() for _ in range(count)]
         self._rng = rng
         self._block: list[T] = []
 
@@ -55,14 +56,17 @@ class Shares(Generic[T]):
 
     def _next_block(self) -> list[T]:
         """Return a permuted block; the places left by whole draws go to whom the blocks so far owe most."""
+        block = self._certain + self._luckiest() if self._places_left else self._certain.copy()
+        self._rng.shuffle(block)
+        return block
+
+    def _luckiest(self) -> list[T]:
         for each, rest in self._rest.items():
             self._owed[each] += rest
         luckiest = sorted(self._owed, key=lambda each: self._owed[each], reverse=True)[: self._places_left]
         for each in luckiest:
             self._owed[each] -= 1
-        block = [each for each, count in self._whole.items() for _ in range(count)] + luckiest
-        self._rng.shuffle(block)
-        return block
+        return luckiest
 
 
 def _block_size(shares: Iterable[Fraction]) -> int:
@@ -106,7 +110,8 @@ class Lane:
         """Send what was parked, now that an instance is ready again."""
         parked, self._parked = self._parked, deque()
         for request, waiter in parked:
-            self.send(request, waiter)
+            if not waiter.over:
+                self.send(request, waiter)
 
     @property
     def parked(self) -> int:

@@ -5,9 +5,9 @@ This is the hot path: one object per request, no coroutine, no copy of the body.
 
 from __future__ import annotations
 
-import asyncio
 import json
 import random
+import time
 from typing import TYPE_CHECKING
 
 from sm_magics.local.http import message
@@ -55,11 +55,16 @@ class Runtime:
         Whose endpoints these are.
     status
         Returns the status of an endpoint by its name, None when there is none.
+    clock
+        Measures, in seconds.
     """
 
-    def __init__(self, account: Account, status: Callable[[str], str | None]) -> None:
+    def __init__(
+        self, account: Account, status: Callable[[str], str | None], clock: Callable[[], float] = time.perf_counter
+    ) -> None:
         self._account = account
         self._status = status
+        self._clock = clock
         self._under_way: dict[_Invocation, float] = {}
         self.routes: dict[str, Route] = {}
 
@@ -87,14 +92,15 @@ class Runtime:
             exchange.answer(_error("ValidationError", 400, text))
             return
         invocation = _Invocation(self, exchange, name, lane)
-        self._under_way[invocation] = asyncio.get_running_loop().time() + ANSWER_SECONDS
+        self._under_way[invocation] = self._clock()
         invocation.send()
 
-    def expire(self, now: float) -> None:
+    def expire(self) -> None:
         """Answer for the models that have not done so in time; they are not interrupted."""
         late = []
-        for invocation, deadline in self._under_way.items():
-            if deadline > now:
+        oldest = self._clock() - ANSWER_SECONDS
+        for invocation, began in self._under_way.items():
+            if began > oldest:
                 break  # in the order in which they came, so all others have time
             late.append(invocation)
         for invocation in late:
@@ -105,6 +111,10 @@ class Runtime:
             text = f"Endpoint {name} of account {self._account.account} not found."
             return _error("ValidationError", 400, text, ErrorCode="NO_SUCH_ENDPOINT")
         return _error("ServiceUnavailable", 503, f"Endpoint {name} cannot answer right now.")
+
+    def waits(self, invocation: _Invocation) -> bool:
+        """Whether an invocation still wants its answer."""
+        return invocation in self._under_way
 
     def finish(self, invocation: _Invocation, response: bytes) -> None:
         """Send the one answer of an invocation; whatever comes after it is dropped."""
@@ -143,6 +153,10 @@ class _Invocation:
         self._again = False
         self.exchange = exchange
         self.endpoint = endpoint
+
+    @property
+    def over(self) -> bool:
+        return not self._runtime.waits(self)
 
     def send(self) -> None:
         """Send the request to its lane."""

@@ -96,7 +96,7 @@ class Shift:
             late = RolledBack(f"The deployment did not finish within {seconds:g} seconds, so it was rolled back.")
             await self._go_back(late)
             raise late from None
-        except (StartFailed, RolledBack) as failure:
+        except Exception as failure:
             await self._go_back(failure)
             raise
         self._observer.retiring()

@@ -6,9 +6,9 @@ for every microsecond: the key of the day, and what the constant part of an Auth
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from datetime import UTC, datetime
+from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import quote, unquote_to_bytes
 
@@ -37,8 +37,10 @@ class _Scope(NamedTuple):
 
     access_key_id: str
     date: str
+    date_bytes: bytes
     region: str
     service: str
+    credential: bytes
     signed_headers: tuple[bytes, ...]
     signed_names: bytes
 
@@ -62,7 +64,8 @@ class Verifier:
         self._region = region
         self._now = now
         self._scopes: dict[bytes, _Scope] = {}
-        self._keys: dict[tuple[str, str], bytes] = {}
+        self._keys: dict[tuple[str, str], hmac.HMAC] = {}
+        self._targets: dict[bytes, bytes] = {}
         self._times: dict[bytes, float] = {}
 
     def verify(self, exchange: Exchange, service: str) -> None:
@@ -74,31 +77,24 @@ class Verifier:
             When the signature is missing, wrong, for another key, region or service, or too old.
         """
         headers = exchange.headers
-        constant, separator, signature = headers.get(b"authorization", b"").rpartition(b"Signature=")
+        get = headers.get
+        constant, separator, signature = get(b"authorization", b"").rpartition(b"Signature=")
         if not separator:
             raise Unsigned("MissingAuthenticationTokenException", "Missing Authentication Token")
         scope = self._scopes.get(constant) or self._remember(constant)
-        timestamp = headers.get(b"x-amz-date", b"")
+        timestamp = get(b"x-amz-date", b"")
         self._check_scope(scope, service, timestamp, headers)
-        canonical = b"\n".join(
-            (
-                exchange.method,
-                *_canonical_target(exchange.target),
-                *(name + b":" + b" ".join(headers.get(name, b"").split()) for name in scope.signed_headers),
-                b"",
-                scope.signed_names,
-                hashlib.sha256(exchange.body).hexdigest().encode(),
-            )
+        canonical = b"%b\n%b\n%b\n\n%b\n%b" % (
+            exchange.method,
+            self._targets.get(exchange.target) or self._remember_target(exchange.target),
+            b"\n".join([name + b":" + b" ".join(get(name, b"").split()) for name in scope.signed_headers]),
+            scope.signed_names,
+            sha256(exchange.body).hexdigest().encode(),
         )
-        to_sign = b"AWS4-HMAC-SHA256\n%s\n%s/%s/%s/aws4_request\n%s" % (
-            timestamp,
-            scope.date.encode(),
-            scope.region.encode(),
-            scope.service.encode(),
-            hashlib.sha256(canonical).hexdigest().encode(),
-        )
-        expected = hmac.digest(self._key(scope.date, scope.service), to_sign, "sha256").hex().encode()
-        if not hmac.compare_digest(expected, signature.strip()):
+        mac = self._key(scope.date, scope.service).copy()
+        digest = sha256(canonical).hexdigest().encode()
+        mac.update(b"AWS4-HMAC-SHA256\n%b\n%b\n%b" % (timestamp, scope.credential, digest))
+        if not hmac.compare_digest(mac.hexdigest().encode(), signature.strip()):
             raise Unsigned(
                 "InvalidSignatureException",
                 "The request signature we calculated does not match the signature you provided. "
@@ -117,7 +113,7 @@ class Verifier:
         for name in (b"host", b"x-amz-target"):
             if name in headers and name not in scope.signed_headers:
                 raise Unsigned("InvalidSignatureException", f"'{name.decode()}' must be a signed header.")
-        if timestamp[:8] != scope.date.encode() or abs(self._now() - self._seconds(timestamp)) > WINDOW_SECONDS:
+        if timestamp[:8] != scope.date_bytes or abs(self._now() - self._seconds(timestamp)) > WINDOW_SECONDS:
             raise Unsigned("InvalidSignatureException", f"Signature expired or not yet current: {_shown(timestamp)}")
 
     def _seconds(self, timestamp: bytes) -> float:
@@ -138,16 +134,23 @@ class Verifier:
         scope = self._scopes[constant] = _parse(constant)
         return scope
 
-    def _key(self, date: str, service: str) -> bytes:
-        key = self._keys.get((date, service))
-        if key is None:
+    def _remember_target(self, target: bytes) -> bytes:
+        if len(self._targets) >= _CACHE_SIZE:
+            self._targets.clear()
+        canonical = self._targets[target] = b"%b\n%b" % _canonical_target(target)
+        return canonical
+
+    def _key(self, date: str, service: str) -> hmac.HMAC:
+        """Return the signing key of a day and service, in a form that a copy of signs."""
+        mac = self._keys.get((date, service))
+        if mac is None:
             key = b"AWS4" + self._secret
             for part in (date, self._region, service, "aws4_request"):
                 key = hmac.digest(key, part.encode(), "sha256")
             if len(self._keys) >= _CACHE_SIZE:
                 self._keys.clear()
-            self._keys[date, service] = key
-        return key
+            mac = self._keys[date, service] = hmac.new(key, digestmod="sha256")
+        return mac
 
 
 def _parse(constant: bytes) -> _Scope:
@@ -160,7 +163,8 @@ def _parse(constant: bytes) -> _Scope:
         raise Unsigned("IncompleteSignatureException", "The Authorization header is not that of Signature Version 4.")
     key_id, date, region, service, _ = credential
     signed = tuple(name.encode("latin-1") for name in names.split(";"))
-    return _Scope(key_id, date, region, service, signed, names.encode("latin-1"))
+    scope = "/".join(credential[1:]).encode("latin-1")
+    return _Scope(key_id, date, date.encode("latin-1"), region, service, scope, signed, names.encode("latin-1"))
 
 
 def _canonical_target(target: bytes) -> tuple[bytes, bytes]:

@@ -137,13 +137,22 @@ def start(state: Path | None = None, *, region: str | None = None) -> RunningEng
 def _spawn(state: Path, region: str | None) -> subprocess.Popen[bytes]:
     try:
         state.mkdir(parents=True, exist_ok=True, mode=0o700)
-        log = _log(state).open("wb")
+        log = os.fdopen(os.open(_log(state), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb")
     except OSError as error:
         raise EngineError(
             f"the state directory {state} cannot be used: {error.strerror}",
             hint="make it writable, or set SM_MAGICS_STATE to another directory",
         ) from None
-    command = [sys.executable, "-m", "sm_magics.local", "--state", str(state), "--idle-stop", f"{IDLE_STOP_SECONDS:g}"]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "sm_magics.local",
+        "--state",
+        str(state),
+        "--idle-stop",
+        f"{IDLE_STOP_SECONDS:g}",
+    ]
     with log:
         return subprocess.Popen(
             [*command, *(["--region", region] if region else [])],
@@ -151,6 +160,7 @@ def _spawn(state: Path, region: str | None) -> subprocess.Popen[bytes]:
             stdout=subprocess.DEVNULL,
             stderr=log,
             start_new_session=True,
+            cwd=state,
         )
 
 

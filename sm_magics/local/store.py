@@ -76,7 +76,7 @@ class Store:
         try:
             self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._prepare(path)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, ValueError, TypeError, KeyError) as error:
             raise EngineError(
                 f"the engine's state in {path} cannot be used: {error}",
                 hint="make the directory writable, repair or move the file away, or use another state directory",

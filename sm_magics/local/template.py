@@ -43,10 +43,11 @@ class Template:
         self._children: set[int] = set()
         self._buffer = b""
         self._attached: list[int] = []
+        self._wake = (-1, -1)
 
     def run(self) -> None:
         """Serve until the engine's end of the socket is closed."""
-        woken, wake = os.pipe()
+        woken, wake = self._wake = os.pipe()
         os.set_blocking(wake, False)
         signal.set_wakeup_fd(wake)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -100,8 +101,13 @@ class Template:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             self._control.close()
+            for each in self._wake:
+                os.close(each)
             _die_with_parent()
-            os.dup2(log, 1)
+            nothing = os.open(os.devnull, os.O_RDONLY)
+            for given, place in ((nothing, 0), (log, 1)):
+                os.dup2(given, place)
+            os.close(nothing)
             os.dup2(log, 2)
             os.close(log)
             sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a text file, as Python starts it

@@ -96,9 +96,8 @@ class Session:
             from sm_magics.connection import connect_local
 
             self.connect = connect_local
-        fresh = self.connect()
-        if self._connection is None or fresh.endpoint_url != self._connection.endpoint_url:
-            self._connection = fresh
+        if self._connection is None or not self._connection.alive():
+            self._connection = self.connect()
         return self._connection
 
     def use(self, connect: Callable[[], Connection]) -> Connection:

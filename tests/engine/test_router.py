@@ -58,7 +58,7 @@ class FakeInstance:
 
 
 class Waiter:
-    gone = False
+    gone = over = False
 
     def lost(self, *, started):
         assert not started
