@@ -41,6 +41,7 @@ SWEEP_SECONDS = 1.0
 _LOOPBACK = frozenset({"127.0.0.1", "localhost"})
 _JSON = "application/x-amz-json-1.1"
 STOP_SECONDS = 70.0  # a model may take 60 s to answer
+QUIET_SECONDS = 0.2  # in which what a client had sent when the engine was told to stop arrives
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,10 +167,12 @@ class Engine:
 
     async def _answer_what_is_under_way(self) -> None:
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + STOP_SECONDS
-        while self._connections and loop.time() < deadline:
+        began = loop.time()
+        for connection in self._connections:
+            connection.finish()
+        while self._connections and loop.time() - began < STOP_SECONDS:
             for connection in list(self._connections):
-                if connection.idle:
+                if connection.idle and loop.time() - began > QUIET_SECONDS:
                     connection.close()
             self._runtime.expire()
             await asyncio.sleep(0.01)

@@ -27,6 +27,7 @@ MAX_WAITING = 64  # requests that one connection may pipeline before it is no lo
 LINGER_SECONDS = 1.0
 REQUEST_SECONDS = 60.0  # in which a request must arrive whole
 
+_TOO_LONG = b"the request's headers are too long"
 _REASONS = {
     200: b"OK",
     204: b"No Content",
@@ -98,13 +99,17 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._waiting: deque[Exchange] = deque()
         self._paused = False
+        self._finishing = False
         self._closing = False
         self.began: float | None = None  # when the request that is arriving began, by the loop's clock
+        self._unfinished: dict[bytes, bytes] | None = None  # the headers that are arriving
+        self._held = 0
         self._reset()
 
     def _reset(self) -> None:
         self._target = b""
         self._headers: dict[bytes, bytes] = {}
+        self._request_headers = self._headers
         self._header_size = 0
         self._body: list[bytes] = []
         self._body_size = 0
@@ -126,18 +131,29 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._closing:
             return
+        unfinished = self._unfinished
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._refuse(400, b"this server does not upgrade connections")
+            self._refuse_once(400, b"this server does not upgrade connections")
         except httptools.HttpParserError as error:
             self._refuse_once(400, str(error).encode())
+        if unfinished is not None and unfinished is self._unfinished:
+            self._grow(len(data))
+
+    def _grow(self, size: int) -> None:
+        """Count what httptools holds: it tells of a header once it is whole."""
+        self._held += size
+        if self._held > MAX_HEADERS:
+            self._refuse_once(400, _TOO_LONG)
 
     # What httptools calls while it parses; an exception raised here comes out of feed_data as HttpParserError.
 
     def on_message_begin(self) -> None:
         self.began = self._now()
         self._reset()
+        self._unfinished = self._headers
+        self._held = 0
 
     def on_url(self, url: bytes) -> None:
         self._header_size += len(url)
@@ -154,14 +170,18 @@ class Connection(asyncio.Protocol):
         headers[name] = headers[name] + b"," + value if name in headers else value
 
     def on_headers_complete(self) -> None:
-        length = self._headers.get(b"content-length", b"0")
+        self._request_headers = self._headers
+        self._unfinished = None
+        if b"transfer-encoding" in self._headers:
+            self._headers = {}  # what comes after a chunked body is no header of the request
+        length = self._request_headers.get(b"content-length", b"0")
         if len(length) >= _DIGITS and length.isdigit() and int(length) > MAX_BODY:
             self._too_large()
-        elif b"expect" in self._headers:
+        elif b"expect" in self._request_headers:
             self._continue()
 
     def _continue(self) -> None:
-        if self._headers[b"expect"].lower() == b"100-continue" and self._transport and not self._waiting:
+        if self._request_headers[b"expect"].lower() == b"100-continue" and self._transport and not self._waiting:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def on_body(self, body: bytes) -> None:
@@ -177,7 +197,7 @@ class Connection(asyncio.Protocol):
             self,
             self._parser.get_method(),
             self._target,
-            self._headers,
+            self._request_headers,
             self._body[0] if len(self._body) == 1 else b"".join(self._body),
             keep_alive=keep_alive,
         )
@@ -194,7 +214,8 @@ class Connection(asyncio.Protocol):
     def flush(self) -> None:
         """Write the answers that are ready and next in order."""
         waiting = self._waiting
-        if len(waiting) == 1 and waiting[0].keep_alive and not self._paused and self._transport is not None:
+        usual = not self._paused and not self._finishing
+        if usual and len(waiting) == 1 and waiting[0].keep_alive and self._transport is not None:
             only = waiting[0].take()  # what nearly always is
             if only is not None:
                 waiting.popleft()
@@ -207,12 +228,19 @@ class Connection(asyncio.Protocol):
             close = not self._waiting.popleft().keep_alive
         if not ready or self._transport is None:
             return
+        if self._finishing and not close and self.idle:
+            ready[-1] = ready[-1].replace(b"\r\n", b"\r\nConnection: close\r\n", 1)
+            close = True
         self._transport.write(ready[0] if len(ready) == 1 else b"".join(ready))
         if close:
             self.close()
         elif self._paused and len(self._waiting) < MAX_WAITING:
             self._paused = False
             self._transport.resume_reading()
+
+    def finish(self) -> None:
+        """Answer what is under way and what is on its way, and tell the client with the last answer to go."""
+        self._finishing = True
 
     def close(self) -> None:
         """Close the connection once what was written is sent.
@@ -233,7 +261,7 @@ class Connection(asyncio.Protocol):
             self._refuse_once(408, b"the request did not arrive in time")
 
     def _too_long(self) -> None:
-        self._refuse(400, b"the request's headers are too long")
+        self._refuse(400, _TOO_LONG)
 
     def _too_large(self) -> None:
         # The service's answer, which has no error type (aws/sagemaker-python-sdk#171).
