@@ -216,7 +216,6 @@ def test_lines_are_numbered_as_the_reader_numbers_them():
 HOW = "write variants: {NAME: $model}"
 HOW_MODEL = "write $object, or a mapping with image, data and env"
 V = "variants: {A: $xgb}\n"
-POLICY = "use DeploymentConfig's own fields: blue_green_update_policy, rolling_update_policy"
 
 
 @pytest.mark.parametrize(
@@ -267,9 +266,6 @@ POLICY = "use DeploymentConfig's own fields: blue_green_update_policy, rolling_u
         ("variants: {A: m}\nmodels: {m: }", [f"line 2: model 'm' has no value / {HOW_MODEL}"]),
         (V + "shadow: {A: $linear}", ["line 2: variant name 'A' is used twice / give the shadow another name"]),
         (V + "shadow: {}", [f"line 2: 'shadow' holds no names / {HOW}"]),
-        (V + "deploy: {canary: 10%}", [f"line 2: unknown key 'canary' / {POLICY}"]),
-        (V + "deploy: {all-at-once: true}", [f"line 2: unknown key 'all-at-once' / {POLICY}"]),
-        (V + "deploy: canary", ["line 2: deploy must be keys and values, not 'canary'"]),
         (
             V + "deploy: {blue_green_update_policy: {}}",
             ["line 2: blue_green_update_policy needs 'traffic_routing_configuration'"],

@@ -16,6 +16,11 @@ from sm_magics.spec import explain, words
         ("memory", [("variants.NAME.serverless", "MemorySizeInMB", "a number from 1024 to 6144")]),
         ("enable_ssm_access", [("variants.NAME", "EnableSSMAccess", "true or false")]),
         ("capture_mode", [("capture.capture_options", "CaptureMode", "Input, Output, InputAndOutput")]),
+        ("canary", [("deploy", "canary", "10%, or a number of instances")]),
+        ("wait", [("deploy", "wait", "a duration: 90s, 5m, 1h")]),
+        ("rollback_on", [("top level", "rollback_on", "a list of names and alarms, at most 10")]),
+        ("above", [("rollback_on", "above", "1%, a number, or 200ms")]),
+        ("deploy", [("top level", "DeploymentConfig", "all-at-once, or a mapping")]),
         ("wieght", []),
     ],
 )

@@ -4,10 +4,14 @@ import pytest
 
 from sm_magics.service_model import snake_case
 from sm_magics.spec.keys import (
+    ALARM,
+    DEPLOY,
     ENDPOINT,
+    METRIC,
     MODEL,
     MODEL_CELL,
     MODELS,
+    ROLLBACK,
     SHORT,
     TEXTS,
     VARIANT,
@@ -39,6 +43,7 @@ def test_every_member_of_the_requests_is_a_key_of_an_endpoint_cell():
         "models",
         "shadow",
         "role",
+        "rollback_on",
     }
 
 
@@ -89,18 +94,12 @@ def test_the_short_keys_come_first():
         (ENDPOINT, "ProductionVariants", "use 'variants'"),
         (ENDPOINT, "shadow_production_variants", "use 'shadow'"),
         (ENDPOINT, "endpoint_name", "the name stands on the magic's line"),
-        (ENDPOINT, "rollback_on", "name the alarms under deploy: auto_rollback_configuration"),
+        (DEPLOY, "rollback_on", "write it at the top level of the cell: rollback_on: [ALARM]"),
+        (DEPLOY, "WaitIntervalInSeconds", "use 'wait'"),
+        (DEPLOY, "all_at_once", "write all-at-once: true"),
+        (ALARM, "threshold", "use 'above'"),
+        (ALARM, "metrik", "did you mean 'metric'?"),
         (MODEL, "tags", "tags go to the top level of the cell"),
-        (
-            "DeploymentConfig",
-            "canary",
-            "use DeploymentConfig's own fields: blue_green_update_policy, rolling_update_policy",
-        ),
-        (
-            "DeploymentConfig",
-            "all-at-once",
-            "use DeploymentConfig's own fields: blue_green_update_policy, rolling_update_policy",
-        ),
     ],
 )
 def test_advice_for_a_word_that_is_no_key(name, word, advice):
@@ -128,6 +127,13 @@ def test_members_are_written_short_where_there_is_a_short_key():
         ("InstancePoolList", 0, "InstancePool"),
         (MODEL, "env", "EnvironmentMap"),
         ("EnvironmentMap", "A", "EnvironmentValue"),
+        (ENDPOINT, "deploy", DEPLOY),
+        (DEPLOY, "canary", "CapacitySize"),
+        (DEPLOY, "rolling_update_policy", "RollingUpdatePolicy"),
+        (ENDPOINT, "rollback_on", ROLLBACK),
+        (ROLLBACK, 0, ALARM),
+        (ALARM, "metric", METRIC),
+        (METRIC, "deeper", None),
         (VARIANT, "nothing", None),
         ("Url", "deeper", None),
     ],
@@ -142,7 +148,7 @@ def test_only_levels_with_known_keys_are_levels():
 
 
 def test_every_key_has_help_of_one_sentence():
-    for name in (ENDPOINT, VARIANT, MODEL_CELL):
+    for name in (ENDPOINT, VARIANT, MODEL_CELL, DEPLOY, ALARM):
         for key in level(name).words.values():
             assert key.help
             assert "<" not in key.help

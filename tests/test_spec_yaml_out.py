@@ -195,6 +195,26 @@ CAPTURES = api_values("DataCaptureConfig").map(lambda capture: {**CAPTURE_DEFAUL
 
 
 @st.composite
+def deployments(draw: st.DrawFn, *, rolling: bool) -> dict:
+    """Make DeploymentConfigs that the service would carry out."""
+    config: dict = draw(members("DeploymentConfig", "BlueGreenUpdatePolicy", "RollingUpdatePolicy"))
+    size = st.integers(10, 50).map(lambda part: {"Type": "CAPACITY_PERCENT", "Value": part}) | st.integers(1, 9).map(
+        lambda count: {"Type": "INSTANCE_COUNT", "Value": count}
+    )
+    if rolling and draw(st.booleans()):
+        policy = draw(members("RollingUpdatePolicy", "MaximumBatchSize", "RollbackMaximumBatchSize"))
+        policy |= {"WaitIntervalInSeconds": draw(st.integers(0, 3600)), "MaximumBatchSize": draw(size)}
+        return config | {"RollingUpdatePolicy": policy}
+    kind, member = draw(
+        st.sampled_from([("ALL_AT_ONCE", None), ("CANARY", "CanarySize"), ("LINEAR", "LinearStepSize")])
+    )
+    policy = draw(members("BlueGreenUpdatePolicy", "TrafficRoutingConfiguration"))
+    routing = {"Type": kind, "WaitIntervalInSeconds": draw(st.integers(0, 3600))}
+    policy["TrafficRoutingConfiguration"] = routing | ({member: draw(size)} if member else {})
+    return config | {"BlueGreenUpdatePolicy": policy}
+
+
+@st.composite
 def specs(draw: st.DrawFn) -> EndpointSpec:
     fields = members("ProductionVariant", "VariantName", "ModelName")
     names = draw(st.lists(st.sampled_from(["A", "true", "1", "Linear-Model"]), min_size=1, max_size=3, unique=True))
@@ -222,7 +242,9 @@ def specs(draw: st.DrawFn) -> EndpointSpec:
     )
     if not serverless and draw(st.booleans()):
         config["DataCaptureConfig"] = draw(CAPTURES)
-    deployment = draw(members("UpdateEndpointInput", "EndpointName", "EndpointConfigName"))
+    deployment = draw(members("UpdateEndpointInput", "EndpointName", "EndpointConfigName", "DeploymentConfig"))
+    if draw(st.booleans()):
+        deployment["DeploymentConfig"] = draw(deployments(rolling=len(variants) == 1))
     tags = draw(
         st.dictionaries(
             st.sampled_from(fitting("TagKey")),

@@ -9,11 +9,21 @@ from sm_magics.spec.complete import Suggestion, Suggestions, suggest
 from sm_magics.spec.endpoint import parse_endpoint
 from sm_magics.spec.explain import explain, words
 from sm_magics.spec.model import parse_model
-from sm_magics.spec.types import EndpointSpec, ModelFields, ModelObject, ModelSource, ModelSpec, NamedModel, VariantSpec
+from sm_magics.spec.types import (
+    AlarmSpec,
+    EndpointSpec,
+    ModelFields,
+    ModelObject,
+    ModelSource,
+    ModelSpec,
+    NamedModel,
+    VariantSpec,
+)
 from sm_magics.spec.variables import resolve
 from sm_magics.spec.yaml_out import to_yaml
 
 __all__ = [
+    "AlarmSpec",
     "EndpointSpec",
     "ModelFields",
     "ModelObject",

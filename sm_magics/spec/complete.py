@@ -6,7 +6,19 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from sm_magics.spec.cursor import Cursor, find_cursor, names_under
-from sm_magics.spec.keys import ENDPOINT, MODEL, MODEL_CELL, VARIANT, below, is_level, level, sagemaker
+from sm_magics.spec.keys import (
+    DEPLOY,
+    ENDPOINT,
+    MODEL,
+    MODEL_CELL,
+    NAMED,
+    VARIANT,
+    WORDS,
+    below,
+    is_level,
+    level,
+    sagemaker,
+)
 from sm_magics.spec.problems import Source
 from sm_magics.spec.variables import public
 
@@ -86,6 +98,12 @@ def _keys(name: str, cursor: Cursor) -> Iterator[Suggestion]:
 def _values(name: str, lines: Sequence[str]) -> Iterator[Suggestion]:
     if name in (MODEL, VARIANT):
         yield from (Suggestion(each, "A model of this cell") for each in names_under(lines, "models"))
+    elif name == DEPLOY:
+        yield Suggestion("all-at-once", level(DEPLOY).words["all-at-once"].help)
+    elif name == NAMED:
+        yield from (Suggestion(each, "A variant of this cell") for each in names_under(lines, "variants"))
+    elif name in WORDS:
+        yield from (Suggestion(each, "") for each in WORDS[name])
     elif not is_level(name):
         shape = sagemaker().shape(name)
         words = ("true", "false") if shape.type == "boolean" else shape.enum

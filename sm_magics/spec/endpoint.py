@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sm_magics.spec.alarms import check_alarms, read_alarms
 from sm_magics.spec.defaults import CAPTURE_DEFAULTS
+from sm_magics.spec.deployment import DEPLOYMENT, check_deployment, read_deployment
 from sm_magics.spec.fields import Form, Found
 from sm_magics.spec.keys import ENDPOINT, sagemaker
 from sm_magics.spec.limits import SHADOW, VARIANTS, check_together
@@ -13,7 +15,7 @@ from sm_magics.spec.problems import Source
 from sm_magics.spec.rules import shown
 from sm_magics.spec.syntax import missing_space
 from sm_magics.spec.tags import read_tags
-from sm_magics.spec.types import EndpointSpec
+from sm_magics.spec.types import AlarmSpec, EndpointSpec
 from sm_magics.spec.variants import HOW, Models, read_variants
 
 if TYPE_CHECKING:
@@ -75,10 +77,14 @@ def _endpoint(found: Found, name: str, form: Form) -> EndpointSpec:
     models.say_unused()
     tags = read_tags(found.pop("Tags", None), form)
     role = _role(found.pop("role", None), form)
-    config, deployment = _requests(found, form)
+    policy, alarms = _guardrails(found, [each.name for each in variants], form)
+    config, deployment = _requests(found, policy, form)
     fields = {each.name: each.fields for each in variants}
     check_together(fields, {each.name: each.fields for each in shadow}, config, form)
-    return EndpointSpec(name, variants, shadow, config, deployment, tags, role)
+    if policy:
+        check_deployment(policy, len(variants), form)
+    check_alarms(policy, alarms, len(variants), form)
+    return EndpointSpec(name, variants, shadow, config, deployment, tags, role, alarms)
 
 
 def _role(entry: Entry | None, form: Form) -> str | None:
@@ -90,9 +96,19 @@ def _role(entry: Entry | None, form: Form) -> str | None:
     return role
 
 
-def _requests(found: Found, form: Form) -> tuple[dict[str, Any], dict[str, Any]]:
+def _guardrails(found: Found, variants: list[str], form: Form) -> tuple[dict[str, Any], tuple[AlarmSpec, ...]]:
+    """Return the DeploymentConfig with the alarms it names, and the alarms that the cell describes."""
+    entry = found.pop("rollback_on", None)
+    policy = read_deployment(found.pop(DEPLOYMENT, None), form)
+    named, alarms = read_alarms(entry, variants, form)
+    if entry and "AutoRollbackConfiguration" in policy:
+        form.say(f"'{entry.key}' and 'auto_rollback_configuration' are the same", "keep one of the two", entry.place)
+    return policy | ({"AutoRollbackConfiguration": named} if named else {}), alarms
+
+
+def _requests(found: Found, policy: dict[str, Any], form: Form) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the members of the endpoint config, and those of the deployment."""
-    values = form.fill_all(found, ENDPOINT, ())
+    values = form.fill_all(found, ENDPOINT, ()) | ({DEPLOYMENT: policy} if policy else {})
     capture = values.get("DataCaptureConfig")
     if isinstance(capture, dict):
         values["DataCaptureConfig"] = {**CAPTURE_DEFAULTS, **capture}

@@ -57,6 +57,8 @@ def _below(name: str, place: str) -> list[tuple[str, str]]:
 
 
 def _takes(key: Key) -> str:
+    if key.takes:
+        return key.takes
     if key.member in {"model", "variants", "shadow", "models", "role", "Tags"}:
         return {"model": "$object, a name, or fields", "role": "an ARN"}.get(key.member, "a mapping")
     shape = sagemaker().shape(key.shape)

@@ -18,14 +18,24 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
 __all__ = [
+    "ALARM",
+    "DEPLOY",
     "ENDPOINT",
+    "ERRORS",
+    "LATENCIES",
+    "METRIC",
     "MODEL",
     "MODELS",
     "MODEL_CELL",
+    "NAMED",
+    "ROLLBACK",
     "SHORT",
+    "STAT",
+    "STATISTICS",
     "TEXTS",
     "VARIANT",
     "VARIANTS",
+    "WORDS",
     "Key",
     "Level",
     "below",
@@ -37,6 +47,7 @@ __all__ = [
 
 ENDPOINT, MODEL_CELL = "endpoint cell", "model cell"
 VARIANTS, VARIANT, MODELS, MODEL, TEXTS = "variants", "variant", "models", "model", "texts"
+DEPLOY, ROLLBACK, ALARM = "deployment", "alarms", "alarm"
 
 # What everyone writes, by the structure that has the member.
 SHORT: Mapping[str, Mapping[str, str]] = {
@@ -57,8 +68,7 @@ SHORT: Mapping[str, Mapping[str, str]] = {
     "CreateEndpointConfigInput": {"capture": "DataCaptureConfig"},
     "CreateEndpointInput": {"deploy": "DeploymentConfig"},
 }
-_POLICY = "use DeploymentConfig's own fields: blue_green_update_policy, rolling_update_policy"
-_ALARMS = "name the alarms under deploy: auto_rollback_configuration"
+_ALARMS = "write it at the top level of the cell: rollback_on: [ALARM]"
 _NAMED_ABOVE = "the name stands on the magic's line"
 _CONFIG_NAME = "the endpoint config gets its name from its content"
 
@@ -69,13 +79,24 @@ _ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         "endpoint_config_name": _CONFIG_NAME,
         "production_variants": "use 'variants'",
         "shadow_production_variants": "use 'shadow'",
-        "rollback_on": _ALARMS,
     },
     VARIANT: {"variant_name": "the name is the key above, under variants", "model_name": "use 'model'"},
     MODEL: {"model_name": "the model gets its name from its content", "tags": "tags go to the top level of the cell"},
     MODEL_CELL: {"model_name": _NAMED_ABOVE},
-    "DeploymentConfig": dict.fromkeys(("canary", "linear", "rolling", "all-at-once", "all_at_once", "wait"), _POLICY)
-    | {"rollback_on": _ALARMS},
+    DEPLOY: {
+        "rollback_on": _ALARMS,
+        "alarms": _ALARMS,
+        "all_at_once": "write all-at-once: true",
+        "termination_wait_in_seconds": "use 'bake'",
+        "wait_interval_in_seconds": "use 'wait'",
+        "maximum_execution_timeout_in_seconds": "use 'timeout'",
+    },
+    ALARM: {
+        "metric_name": "use 'metric'",
+        "threshold": "use 'above'",
+        "period": "use 'for'",
+        "alarm_name": "an alarm that exists is named alone: - NAME",
+    },
 }
 
 
@@ -88,6 +109,7 @@ class Key:
     shape: str
     documentation: str
     short: bool = True
+    takes: str = ""  # said where the shape alone does not tell
 
     @property
     def help(self) -> str:
@@ -120,7 +142,14 @@ class Level:
         return self.elsewhere.get(snake_case(word)) or did_you_mean(word, (each for each, _ in self.choices()))
 
 
-_ELEMENTS = {VARIANTS: VARIANT, MODELS: MODEL, TEXTS: "TagValue"}
+# Values that no shape of the service model lists, by what stands for their shape.
+METRIC, STAT, NAMED, LIMIT = "metric", "statistic", "name of a variant", "limit"
+ERRORS = ("Invocation4XXErrors", "Invocation5XXErrors", "InvocationModelErrors")
+LATENCIES = ("ModelLatency", "OverheadLatency")
+STATISTICS = ("Average", "Sum", "Minimum", "Maximum", "SampleCount", "p50", "p90", "p99", "p99.9")
+WORDS: Mapping[str, tuple[str, ...]] = {METRIC: (*ERRORS, *LATENCIES), STAT: STATISTICS, NAMED: (), LIMIT: ()}
+
+_ELEMENTS = {VARIANTS: VARIANT, MODELS: MODEL, TEXTS: "TagValue", ROLLBACK: ALARM}
 _OWN = {
     "variants": Key("variants", "variants", VARIANTS, "The variants by name, each with its model and its share."),
     "shadow": Key("shadow", "shadow", VARIANTS, "A variant that gets a copy of the requests and never answers."),
@@ -128,7 +157,50 @@ _OWN = {
     "tags": Key("tags", "Tags", TEXTS, "Tags for all that the cell creates."),
     "role": Key("role", "role", "RoleArn", "The role that the models run as; otherwise the connection's."),
     "model": Key("model", "model", MODEL, "What is served: $object, the name of a model, or image, data and env."),
+    "rollback_on": Key(
+        "rollback_on",
+        "rollback_on",
+        ROLLBACK,
+        "Alarms that roll an update back when one goes off while `deploy` watches: names, or {metric, above, for}.",
+        takes="a list of names and alarms, at most 10",
+    ),
 }
+_SIZE, _TIME = "10%, or a number of instances", "a duration: 90s, 5m, 1h"
+_OWN_DEPLOY = (
+    Key("canary", "canary", "CapacitySize", "Traffic that the new fleet gets first, at most 50%.", takes=_SIZE),
+    Key("linear", "linear", "CapacitySize", "Traffic that moves with each step, 10% to 50%.", takes=_SIZE),
+    Key("rolling", "rolling", "CapacitySize", "Instances that are replaced at a time, 5% to 50%.", takes=_SIZE),
+    Key("all-at-once", "all-at-once", "Boolean", "All traffic moves in one step; `bake` watches it.", takes="true"),
+    Key("wait", "wait", "WaitIntervalInSeconds", "How long each step is watched, at most 1h.", takes=_TIME),
+    Key("every", "every", "WaitIntervalInSeconds", "The same as `wait`, for linear and rolling.", takes=_TIME),
+    Key(
+        "bake",
+        "bake",
+        "TerminationWaitInSeconds",
+        "How long the old fleet is kept once the new one has all traffic, at most 1h.",
+        takes=_TIME,
+    ),
+    Key(
+        "timeout",
+        "timeout",
+        "MaximumExecutionTimeoutInSeconds",
+        "How long the whole deployment may take before it is rolled back, 10m to 8h.",
+        takes=_TIME,
+    ),
+)
+_OWN_ALARM = (
+    Key("metric", "metric", METRIC, "What is measured, by CloudWatch's name.", takes=", ".join(WORDS[METRIC])),
+    Key(
+        "above",
+        "above",
+        LIMIT,
+        "Where the alarm goes off: a share of the invocations, a number of them, or a latency.",
+        takes="1%, a number, or 200ms",
+    ),
+    Key("for", "for", LIMIT, "How long it must be above: 1m unless said otherwise.", takes=_TIME),
+    Key("stat", "stat", STAT, "Of a latency: Average unless said otherwise; of a number: Sum.", takes="p99, Sum, …"),
+    Key("variant", "variant", NAMED, "The one variant that is measured; otherwise each by itself.", takes="a name"),
+)
 
 
 @cache
@@ -161,23 +233,32 @@ def below(name: str, step: str | int) -> str | None:
     if is_level(name):
         key = level(name).find(str(step))
         return key.shape if key else None
+    if name in WORDS:
+        return None
     return sagemaker().shape(name).element
 
 
 def is_level(name: str) -> bool:
     """Whether `name` takes keys that are known."""
-    if name in _ELEMENTS:
+    if name in _ELEMENTS or name in WORDS:
         return False
-    return name in (ENDPOINT, VARIANT, MODEL, MODEL_CELL) or sagemaker().shape(name).type == "structure"
+    return name in (ENDPOINT, VARIANT, MODEL, MODEL_CELL, DEPLOY, ALARM) or sagemaker().shape(name).type == "structure"
 
 
 def _keys(name: str) -> Iterator[Key]:
     if name == ENDPOINT:
         yield from (_OWN[each] for each in ("variants", "models", "shadow", "tags", "role"))
-        yield from _members("CreateEndpointInput", {"EndpointName", "EndpointConfigName", "Tags"})
+        documentation = sagemaker().shape("DeploymentConfig").documentation
+        yield Key("deploy", "DeploymentConfig", DEPLOY, documentation, takes="all-at-once, or a mapping")
+        yield _OWN["rollback_on"]
         names = {"EndpointConfigName", "ProductionVariants", "ShadowProductionVariants", "Tags"}
         yield from _members("CreateEndpointConfigInput", names)
         yield from _members("UpdateEndpointInput", {"EndpointName", "EndpointConfigName", "DeploymentConfig"})
+    elif name == DEPLOY:
+        yield from _OWN_DEPLOY
+        yield from _members("DeploymentConfig", ())
+    elif name == ALARM:
+        yield from _OWN_ALARM
     elif name == VARIANT:
         yield _OWN["model"]
         yield from _members("ProductionVariant", {"VariantName", "ModelName"})

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["EndpointSpec", "ModelFields", "ModelObject", "ModelSource", "ModelSpec", "NamedModel", "VariantSpec"]
+__all__ = [
+    "AlarmSpec",
+    "EndpointSpec",
+    "ModelFields",
+    "ModelObject",
+    "ModelSource",
+    "ModelSpec",
+    "NamedModel",
+    "VariantSpec",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +60,27 @@ class VariantSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class AlarmSpec:
+    """An alarm that a cell describes: `stat` of `metric` is above `threshold` for so many seconds.
+
+    The threshold is in CloudWatch's unit: microseconds for latencies, a part of 1 for shares. Without a `variant`,
+    there is one such alarm for each.
+    """
+
+    metric: str
+    stat: str
+    threshold: float
+    seconds: int = 60
+    variant: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class EndpointSpec:
     """One endpoint.
 
     `config` holds the other members of CreateEndpointConfig; `deployment` holds DeploymentConfig and the members that
-    UpdateEndpoint alone has. `role` is None where the connection's is to be used.
+    UpdateEndpoint alone has; the alarms that the cell names are in there, those that it describes in `alarms`. `role`
+    is None where the connection's is to be used.
     """
 
     name: str
@@ -65,6 +90,7 @@ class EndpointSpec:
     deployment: Mapping[str, Any]
     tags: Mapping[str, str]
     role: str | None
+    alarms: tuple[AlarmSpec, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,9 @@ import json
 import re
 from typing import TYPE_CHECKING, Any
 
+from sm_magics.spec.alarms import alarm_words
 from sm_magics.spec.defaults import CAPTURE_DEFAULTS, variant_defaults
+from sm_magics.spec.deployment import DEPLOYMENT, watches, worded
 from sm_magics.spec.keys import SHORT, sagemaker, written
 from sm_magics.spec.nodes import plain_value
 from sm_magics.spec.types import ModelFields, ModelObject, NamedModel
@@ -38,15 +40,39 @@ def to_yaml(spec: EndpointSpec) -> str:
     if "DataCaptureConfig" in config:
         config["DataCaptureConfig"] = _without(config["DataCaptureConfig"], CAPTURE_DEFAULTS)
     cell |= _members(config, "CreateEndpointConfigInput")
-    cell |= {
-        written("CreateEndpointInput", member): _tree(value, _shape_of("UpdateEndpointInput", member))
-        for member, value in spec.deployment.items()
-    }
+    cell |= _deployment(spec)
     if spec.tags:
         cell["tags"] = _texts(spec.tags)
     if spec.role is not None:
         cell["role"] = _value(spec.role)
     return "".join(f"{line}\n" for key, value in cell.items() for line in _lines(key, value, ""))
+
+
+def _deployment(spec: EndpointSpec) -> dict[str, Tree]:
+    """Return `deploy` and `rollback_on` in few words where they can say it, and the other members."""
+    members = dict(spec.deployment)
+    config = dict(members.pop(DEPLOYMENT, {}))
+    words = worded(config)
+    named = config.get("AutoRollbackConfiguration") or {}
+    cell: dict[str, Tree] = {}
+    alarms: list[Tree] = [
+        {key: _quoted_if_needed(text) for key, text in alarm_words(each).items()} for each in spec.alarms
+    ]
+    plain = named.keys() == {"Alarms"} and all(each.keys() == {"AlarmName"} for each in named["Alarms"])
+    names = [each["AlarmName"] for each in named["Alarms"]] if plain else []
+    if alarms or (names and watches(config) and len(set(names)) == len(names)):
+        alarms = [*map(_value, names), *alarms]
+        config.pop("AutoRollbackConfiguration", None)
+    if alarms:
+        cell["rollback_on"] = alarms
+    if words is not None and "AutoRollbackConfiguration" not in config:
+        cell = {"deploy": words, **cell}
+    elif DEPLOYMENT in spec.deployment and (config or not alarms):
+        cell = {"deploy": _tree(config, DEPLOYMENT), **cell}
+    return cell | {
+        written("CreateEndpointInput", member): _tree(value, _shape_of("UpdateEndpointInput", member))
+        for member, value in members.items()
+    }
 
 
 def _variant(variant: VariantSpec) -> Tree:
