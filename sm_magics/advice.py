@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-__all__ = ["advice"]
+__all__ = ["ALARMED", "advice"]
+
+ALARMED = "the new fleet set the alarm off and the old one serves again: mend what it answers, then try again"
 
 _COLUMNS = "send as many columns as the model was trained on, in the same order, as numbers"
 _ADVICE = (
@@ -14,6 +16,7 @@ _ADVICE = (
     ("account-level service limit", "ask for more in Service Quotas, or use fewer or other instances"),
     ("CannotStartContainerError", "the image does not start with 'serve'; check its entry point"),
     ("images included in the model", "check the image and that the role may pull it"),
+    ("AutoRollbackConfiguration", ALARMED),
     # why a call was refused
     ("Cannot update in-progress endpoint", "it is being changed right now: wait with %sm_status NAME --wait"),
     ("Could not access model data", "check that the artifact exists and that the role may read it"),

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sm_magics import alarms
 from sm_magics.connection import call, is_missing
 from sm_magics.errors import DeployError, PlanError, ServiceError, SmError
 from sm_magics.events import Called, Calling, Planned, Reached
+from sm_magics.explain import described
 from sm_magics.plan import plan
 from sm_magics.settle import accepted, gone, settle, uses, verified
 from sm_magics.target import Live
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from sm_magics.models import Artifact, DesiredModel
     from sm_magics.plan import Action
     from sm_magics.target import Share, Target
+    from sm_magics.watch import Snapshot
 
 __all__ = ["create_model", "deploy", "observe"]
 
@@ -31,6 +34,7 @@ RETRIES, RETRY_SECONDS = 8, 1.0  # of a call that names something made a moment 
 _UNDO = {
     "CreateModel": ("DeleteModel", "ModelName"),
     "CreateEndpointConfig": ("DeleteEndpointConfig", "EndpointConfigName"),
+    "PutMetricAlarm": ("DeleteAlarms", "AlarmName"),
 }
 
 
@@ -65,6 +69,7 @@ def observe(connection: Connection, target: Target) -> Live:
         existing=existing,
         scaled=_scaled(connection, target, snapshot.shares),
         failure_reason=snapshot.failure_reason,
+        alarms=_alarms(connection, target, snapshot),
     )
 
 
@@ -137,7 +142,7 @@ def _perform(connection: Connection, action: Action, clock: Clock) -> None:
     _upload(connection, action.artifact, action.request)
     for attempt in range(RETRIES):
         try:
-            connection.call(action.operation, **action.request)
+            call(connection.client(action.service), action.operation, **action.request)
         except ServiceError as error:
             if attempt == RETRIES - 1 or not _may_pass(action, error):
                 raise
@@ -167,12 +172,14 @@ def _take_back(connection: Connection, made: list[Action]) -> None:
             _try(connection, "DeleteEndpoint", EndpointName=action.request["EndpointName"])
         elif action.operation in _UNDO:
             operation, member = _UNDO[action.operation]
-            _try(connection, operation, **{member: action.request[member]})
+            name = action.request[member]
+            request = {"AlarmNames": [name]} if operation == "DeleteAlarms" else {member: name}
+            _try(connection, operation, action.service, **request)
 
 
-def _try(connection: Connection, operation: str, **request: Any) -> None:
+def _try(connection: Connection, operation: str, service: str = "sagemaker", **request: Any) -> None:
     try:
-        connection.call(operation, **request)
+        call(connection.client(service), operation, **request)
     except ServiceError:
         return
 
@@ -195,6 +202,21 @@ def _scaled(connection: Connection, target: Target, shares: Mapping[str, Share])
         raise
     found = answer["ScalableTargets"]
     return frozenset(each["ResourceId"].removeprefix(prefix) for each in found)
+
+
+def _alarms(connection: Connection, target: Target, snapshot: Snapshot) -> frozenset[str] | None:
+    """Return which alarms there are of the target's and of ours for the last deployment, None if we may not know."""
+    last = alarms.names_in(snapshot.raw.get("LastDeploymentConfig"))
+    ours = [each for each in last if each.startswith(alarms.prefix(target.endpoint))]
+    names = {*alarms.names_in(alarms.guarded(target).get("DeploymentConfig")), *ours}
+    if not names:
+        return frozenset()
+    try:
+        return frozenset(each["AlarmName"] for each in described(connection, sorted(names)))
+    except ServiceError as error:
+        if _is_forbidden(error):
+            return None
+        raise
 
 
 def _is_forbidden(error: ServiceError) -> bool:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sm_magics.connection import call
 from sm_magics.errors import ServiceError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from sm_magics.connection import Connection
 
-__all__ = ["LogTail", "failing_variant", "log_tail"]
+__all__ = ["LogTail", "described", "failing_variant", "log_tail", "rung"]
 
 LOG_GROUP = "/aws/sagemaker/Endpoints/"
 TAIL_LINES = 6
@@ -30,6 +32,38 @@ def failing_variant(reason: str) -> str | None:
     """Return the variant that a FailureReason names."""
     found = re.search(r"\bvariant (\S+?)[ .,]", reason)
     return found[1] if found else None
+
+
+def described(connection: Connection, names: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Return what CloudWatch says of the alarms of these names, at most 100; those that there are not are missing.
+
+    Raises
+    ------
+    ServiceError
+        When the service does not answer.
+    """
+    kinds = ["MetricAlarm", "CompositeAlarm"]
+    answer = call(connection.client("cloudwatch"), "DescribeAlarms", AlarmNames=[*names], AlarmTypes=kinds)
+    return [*(answer.get("MetricAlarms") or ()), *(answer.get("CompositeAlarms") or ())]
+
+
+def rung(connection: Connection, names: Sequence[str], reason: str) -> list[tuple[str, str]]:
+    """Return the alarms that ended a deployment, and why each went off: those in ALARM, or that `reason` names."""
+    if not names:
+        return []
+    try:
+        found = described(connection, names)
+    except ServiceError:
+        found = [{"AlarmName": each} for each in names]  # as far as the reason tells
+    return [
+        (each["AlarmName"], each.get("StateReason", ""))
+        for each in found
+        if each.get("StateValue") == "ALARM" or _names(reason, each["AlarmName"])
+    ]
+
+
+def _names(text: str, name: str) -> bool:
+    return re.search(rf"(?<![\w/-]){re.escape(name)}(?![\w/-])", text) is not None
 
 
 def log_tail(connection: Connection, endpoint: str, variant: str | None) -> LogTail | None:

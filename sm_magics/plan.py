@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from sm_magics import alarms
 from sm_magics.errors import PlanError
 from sm_magics.target import AMOUNTS, ENDPOINT_TAG, TAGS_TAG, Share, content, shares_text
 
@@ -23,7 +24,7 @@ __all__ = ["Action", "Plan", "plan"]
 
 @dataclass(frozen=True)
 class Action:
-    """One call to make: `operation` and `request` are the service's, the rest is for people.
+    """One call to make: `operation` and `request` are those of `service`, the rest is for people.
 
     `artifact` must lie at the request's ModelDataUrl before the call.
     """
@@ -35,6 +36,7 @@ class Action:
     after: str
     why: str
     artifact: Artifact | None = None
+    service: str = "sagemaker"
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,8 @@ def plan(target: Target, live: Live) -> Plan:
         actions = [*_reshare(target, live), *_retag(target, live)]
         return Plan(target.endpoint, live.config_name, target.shares, tuple(actions))
     _check_update(target, live)
-    actions = [*_make_parts(target, live), _update_endpoint(target, live), *_retag(target, live)]
+    parts = [*_make_parts(target, live), *_make_alarms(target, live)]
+    actions = [*parts, _update_endpoint(target, live), *_drop_alarms(target, live), *_retag(target, live)]
     return Plan(target.endpoint, target.config_name, _after_update(target, live), tuple(actions))
 
 
@@ -138,7 +141,33 @@ def _make_parts(target: Target, live: Live) -> Iterator[Action]:
         )
 
 
+def _make_alarms(target: Target, live: Live) -> Iterator[Action]:
+    for request in alarms.requests(target):
+        name = request["AlarmName"]
+        if name not in (live.alarms or ()):
+            yield Action(
+                "PutMetricAlarm",
+                request,
+                f"alarm {name}",
+                "",
+                request["AlarmDescription"].partition(": ")[2].partition(". ")[0],
+                "rolls this update back when it goes off",
+                service="cloudwatch",
+            )
+
+
+def _drop_alarms(target: Target, live: Live) -> Iterator[Action]:
+    """Delete our alarms of earlier updates: they judge a fleet that is no longer new."""
+    used = set(alarms.names_in(alarms.guarded(target).get("DeploymentConfig")))
+    old = sorted(each for each in live.alarms or () if each.startswith(alarms.prefix(target.endpoint)))
+    if stale := [each for each in old if each not in used]:
+        what = f"alarm {stale[0]}" if len(stale) == 1 else f"{len(stale)} alarms of endpoint {target.endpoint}"
+        why = "made for an update before this one"
+        yield Action("DeleteAlarms", {"AlarmNames": stale}, what, "", "gone", why, service="cloudwatch")
+
+
 def _create_endpoint(target: Target) -> Action:
+    # The service keeps a deployment policy for updates to come. Alarms of ours come with the update that they judge.
     deployment = {key: value for key, value in target.deployment.items() if key == "DeploymentConfig"}
     request = {"EndpointName": target.endpoint, "EndpointConfigName": target.config_name, **deployment}
     return Action(
@@ -154,7 +183,7 @@ def _create_endpoint(target: Target) -> Action:
 def _update_endpoint(target: Target, live: Live) -> Action:
     return Action(
         "UpdateEndpoint",
-        {"EndpointName": target.endpoint, "EndpointConfigName": target.config_name, **target.deployment},
+        {"EndpointName": target.endpoint, "EndpointConfigName": target.config_name, **alarms.guarded(target)},
         f"endpoint {target.endpoint}",
         shares_text(live.shares),
         shares_text(_after_update(target, live)),
@@ -204,7 +233,7 @@ def _check_update(target: Target, live: Live) -> None:
             "so the service refuses to update the endpoint",
             hint=f"make a config of that name again, or delete the endpoint: %sm_delete {target.endpoint} --yes",
         )
-    config = target.deployment.get("DeploymentConfig") or {}
+    config = alarms.guarded(target).get("DeploymentConfig") or {}
     if not config:
         return
     if target.shares.keys() != live.shares.keys():
@@ -213,10 +242,32 @@ def _check_update(target: Target, live: Live) -> None:
             f"{_names(live.shares)}, the cell {_names(target.shares)}",
             hint="leave the policy out for this update (all traffic moves at once), or keep the variants' names",
         )
-    if config.get("RollingUpdatePolicy") and len(target.shares) > 1:
+    _check_sizes(config, _after_update(target, live))
+    for name in alarms.names_in(target.deployment.get("DeploymentConfig")):
+        if live.alarms is not None and name not in live.alarms:
+            hint = "make it first, or describe it in the cell: rollback_on: [{metric: Invocation5XXErrors, above: 1%}]"
+            raise PlanError(f"there is no alarm '{name}'", hint=hint)
+
+
+def _check_sizes(config: Mapping[str, Any], shares: Mapping[str, Share]) -> None:
+    """Refuse steps that are too large for the new fleet; percentages were checked with the cell."""
+    if config.get("RollingUpdatePolicy") and len(shares) > 1:
         raise PlanError(
             "a rolling deployment works for one variant only", hint="use a blue/green policy, or leave the policy out"
         )
+    fleet = sum(each.count or 0 for each in shares.values())
+    routing = (config.get("BlueGreenUpdatePolicy") or {}).get("TrafficRoutingConfiguration") or {}
+    rolling = config.get("RollingUpdatePolicy") or {}
+    for size, path, least in (
+        (routing.get("CanarySize"), "BlueGreenUpdatePolicy.TrafficRoutingConfiguration.CanarySize", 0),
+        (routing.get("LinearStepSize"), "BlueGreenUpdatePolicy.TrafficRoutingConfiguration.LinearStepSize", 0),
+        (rolling.get("MaximumBatchSize"), "RollingUpdatePolicy.MaximumBatchSize", 1),
+    ):
+        if size and size["Type"] == "INSTANCE_COUNT" and size["Value"] > max(least, fleet // 2):
+            raise PlanError(
+                f"DeploymentConfig.{path}: {size['Value']} of {fleet} instances is more than half of the new fleet",
+                hint="give a percentage such as 10%, or the variants more instances",
+            )
 
 
 def _after_update(target: Target, live: Live) -> Mapping[str, Share]:

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from sm_magics.advice import advice
+from sm_magics.advice import ALARMED, advice
+from sm_magics.alarms import names_in, variant_of
 from sm_magics.errors import DeployError
 from sm_magics.events import Reached, Seen
-from sm_magics.explain import failing_variant, log_tail
+from sm_magics.explain import failing_variant, log_tail, rung
 from sm_magics.watch import Snapshot, look, watch
 
 if TYPE_CHECKING:
@@ -124,6 +125,11 @@ def _deleted(name: str) -> DeployError:
     )
 
 
+def _alarm_names(steps: Plan) -> tuple[str, ...]:
+    updates = (each.request for each in steps.actions if each.operation == "UpdateEndpoint")
+    return tuple(name for request in updates for name in names_in(request.get("DeploymentConfig")))
+
+
 def _failure(connection: Connection, snapshot: Snapshot, steps: Plan) -> DeployError:
     name, reason = snapshot.name, snapshot.failure_reason or "the service gives no reason"
     if snapshot.status == "Failed":
@@ -132,10 +138,16 @@ def _failure(connection: Connection, snapshot: Snapshot, steps: Plan) -> DeployE
         what = f"the update of endpoint '{name}' failed and was rolled back; it serves config '{snapshot.config_name}'"
     else:
         what = f"endpoint '{name}' is {snapshot.status}, not what was asked for"
-    tail = log_tail(connection, name, failing_variant(reason))
-    lines = [f"{what}: {reason}"]
+    went_off = rung(connection, _alarm_names(steps), reason)
+    variant = next(filter(None, (variant_of(alarm) for alarm, _ in went_off)), None) or failing_variant(reason)
+    tail = log_tail(connection, name, variant)
+    lines = [f"{what}: {reason}", *(f"  alarm {alarm}: {why or 'in state ALARM'}" for alarm, why in went_off)]
     if tail is not None:
         lines += [f"  last lines of {tail.stream}:", *(f"    {line[:200]}" for line in tail.lines)]
     return DeployError(
-        "\n".join(lines), hint=advice(reason), snapshot=snapshot, log=tail.lines if tail else None, over=True
+        "\n".join(lines),
+        hint=advice(reason) or (ALARMED if went_off else None),
+        snapshot=snapshot,
+        log=tail.lines if tail else None,
+        over=True,
     )

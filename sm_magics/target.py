@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from sm_magics.models import DesiredModel
-    from sm_magics.spec import EndpointSpec
+    from sm_magics.spec import AlarmSpec, EndpointSpec
 
 __all__ = [
     "AMOUNTS",
@@ -58,7 +58,8 @@ class Share:
 class Target:
     """What a cell asks for, with every name decided.
 
-    `config` is the CreateEndpointConfig request without name and tags; `models` are those that we make.
+    `config` is the CreateEndpointConfig request without name and tags; `models` are those that we make, `alarms` those
+    that the cell describes.
     """
 
     endpoint: str
@@ -66,6 +67,7 @@ class Target:
     models: tuple[DesiredModel, ...] = ()
     deployment: Mapping[str, Any] = field(default_factory=dict)
     tags: Mapping[str, str] = field(default_factory=dict)
+    alarms: tuple[AlarmSpec, ...] = ()
 
     @property
     def shares(self) -> Mapping[str, Share]:
@@ -97,7 +99,8 @@ class Live:
 
     `config` is the DescribeEndpointConfig answer, None when the config in use was deleted; `existing` holds the names
     of those wanted models and configs that are there already; `scaled` the variants that autoscaling scales.
-    `failure_reason` is why the change before this one failed, if it did.
+    `failure_reason` is why the change before this one failed, if it did. `alarms` are those there are of the target's
+    alarms and of ours for the endpoint's last deployment; None when we may not know.
     """
 
     status: str | None = None
@@ -109,6 +112,7 @@ class Live:
     existing: frozenset[str] = frozenset()
     scaled: frozenset[str] = frozenset()
     failure_reason: str | None = None
+    alarms: frozenset[str] | None = None
 
     @property
     def in_progress(self) -> bool:
@@ -128,7 +132,7 @@ def target(spec: EndpointSpec, models: Mapping[str, str], made: Sequence[Desired
             {"VariantName": each.name, "ModelName": models[each.name], **each.fields} for each in spec.shadow
         ]
     config.update(spec.config)
-    return Target(spec.name, config, tuple(made), spec.deployment, spec.tags)
+    return Target(spec.name, config, tuple(made), spec.deployment, spec.tags, spec.alarms)
 
 
 def shares_text(shares: Mapping[str, Share]) -> str:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
 import pytest
 
 from sm_magics import deploy as module
+from sm_magics.alarms import requests
 from sm_magics.deploy import create_model, deploy, observe
 from sm_magics.errors import DeployError, PlanError, ServiceError
 from sm_magics.events import Called, Calling, Planned, Reached, Seen
 from sm_magics.models import DesiredModel
 from sm_magics.settle import gone
+from sm_magics.spec import AlarmSpec
 from sm_magics.target import ENDPOINT_TAG, Share, Target
 from sm_magics.watch import look
 
@@ -254,6 +257,39 @@ class TestRefusals:
         assert left(deployer, name) == had
 
 
+class TestPolicies:
+    def test_a_policy_of_a_first_cell_is_kept_for_updates_and_harmless(self, deployer, name):
+        canary = "\ndeploy: {canary: 10%, wait: 1h}"
+        end = deployer.run(name, ONE + canary)[-1]
+        assert end.verified
+        kept = end.snapshot.raw["LastDeploymentConfig"]["BlueGreenUpdatePolicy"]["TrafficRoutingConfiguration"]
+        assert kept["WaitIntervalInSeconds"] == 3600
+        assert deployer.run(name, ONE + canary)[0].plan.actions == ()
+
+    @pytest.mark.parametrize(
+        ("policy", "phases"),
+        [
+            ("{canary: 10%, wait: 1s}", {"Creating", "Baking"}),
+            ("{linear: 50%, every: 1s, bake: 1s}", {"Creating", "Baking"}),
+            ("{all-at-once: true, bake: 1s}", {"Creating", "Baking"}),
+        ],
+    )
+    def test_an_update_goes_as_its_policy_says(self, deployer, name, policy, phases):
+        deployer.run(name, ONE)
+        events = deployer.run(name, f"{OTHER}\ndeploy: {policy}")
+        assert events[-1].verified
+        seen = [each.snapshot for each in events if isinstance(each, Seen)]
+        assert phases <= {state.phase for snapshot in seen for state in snapshot.pending}
+        assert events[-1].snapshot.elapsed >= 1
+
+    def test_a_rolling_update_replaces_instances_batch_by_batch(self, deployer, name):
+        deployer.run(name, "variants: {A: {model: $linear, instances: 2}}")
+        events = deployer.run(name, "variants: {A: {model: $xgb, instances: 2}}\ndeploy: {rolling: 50%, wait: 1s}")
+        assert events[-1].verified
+        ready = [state.count for each in events if isinstance(each, Seen) for state in each.snapshot.pending]
+        assert 1 in ready
+
+
 MODEL = DesiredModel("m1", {"PrimaryContainer": {"Image": "i"}, "ExecutionRoleArn": "r"}, None)
 VARIANT = {"VariantName": "A", "ModelName": "m1", "InstanceType": "t", "InitialVariantWeight": 1.0}
 TARGET = Target("boston", {"ProductionVariants": [{**VARIANT, "InitialInstanceCount": 1}]}, (MODEL,))
@@ -304,6 +340,85 @@ def scripted(fake_connection, refusal):
 
 def undone(connection):
     return [each for each in connection.session.operations if each.startswith("delete")]
+
+
+GUARDED = replace(
+    TARGET,
+    deployment={
+        "DeploymentConfig": {
+            "BlueGreenUpdatePolicy": {
+                "TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0},
+                "TerminationWaitInSeconds": 60,
+            }
+        }
+    },
+    alarms=(AlarmSpec("Invocation5XXErrors", "Average", 0.01),),
+)
+(ALARM,) = (each["AlarmName"] for each in requests(GUARDED))
+
+
+class TestAlarms:
+    def alarms(self, scripted, **changes):
+        no_alarms = {"MetricAlarms": [], "CompositeAlarms": []}
+        script = {"describe_alarms": [no_alarms], "put_metric_alarm": [{}], "delete_alarms": [{}], **changes}
+        return scripted(**script)
+
+    def test_they_are_made_before_the_update_that_names_them(self, scripted, fake_clock):
+        connection = self.alarms(
+            scripted, describe_endpoint=[told(), told("Updating"), told(config=GUARDED.config_name)]
+        )
+        assert list(deploy(connection, GUARDED, fake_clock))[-1].verified
+        writes = [each for each in connection.session.calls if not each[0].startswith(("describe", "list"))]
+        assert [each for each, _ in writes] == [
+            "create_model",
+            "create_endpoint_config",
+            "put_metric_alarm",
+            "update_endpoint",
+            "add_tags",
+        ]
+        assert writes[2][1]["AlarmName"] == ALARM
+        assert writes[3][1]["DeploymentConfig"]["AutoRollbackConfiguration"] == {"Alarms": [{"AlarmName": ALARM}]}
+
+    def test_one_that_goes_off_is_told_before_it_is_taken_back(self, scripted, fake_clock):
+        rang = {"MetricAlarms": [{"AlarmName": ALARM, "StateValue": "ALARM", "StateReason": "Threshold Crossed"}]}
+        connection = self.alarms(
+            scripted,
+            describe_endpoint=[told(), told("Updating"), told(FailureReason="rolled back")],
+            describe_alarms=[{"MetricAlarms": []}, rang],
+        )
+        with pytest.raises(DeployError, match=f"alarm {ALARM}: Threshold Crossed"):
+            list(deploy(connection, GUARDED, fake_clock))
+        assert undone(connection) == ["delete_alarms", "delete_endpoint_config", "delete_model"]
+        assert ("delete_alarms", {"AlarmNames": [ALARM]}) in connection.session.calls
+
+    def test_they_are_taken_back_where_the_update_is_refused(self, scripted, fake_clock, refusal):
+        connection = self.alarms(scripted, update_endpoint=[refusal("not now")])
+        with pytest.raises(ServiceError, match="not now"):
+            list(deploy(connection, GUARDED, fake_clock))
+        assert undone(connection) == ["delete_alarms", "delete_endpoint_config", "delete_model"]
+
+    def test_those_of_the_update_before_are_found_by_what_the_endpoint_says(self, scripted):
+        old = "sm_magics/boston/A/ModelLatency/00000000"
+        alarms = [{"AlarmName": each} for each in ("theirs", old)]
+        last = {"AutoRollbackConfiguration": {"Alarms": alarms}}
+        connection = self.alarms(
+            scripted,
+            describe_endpoint=[told(LastDeploymentConfig=last)],
+            describe_alarms=[{"MetricAlarms": [{"AlarmName": old}]}],
+        )
+        assert observe(connection, GUARDED).alarms == {old}
+        (asked,) = (request for operation, request in connection.session.calls if operation == "describe_alarms")
+        assert asked["AlarmNames"] == sorted([old, ALARM])
+
+    def test_who_may_not_look_at_them_does_not_know(self, scripted, refusal):
+        connection = self.alarms(scripted, describe_alarms=[refusal("no", "AccessDenied", 403)])
+        assert observe(connection, GUARDED).alarms is None
+        connection = self.alarms(scripted, describe_alarms=[refusal("busy", "Throttling")])
+        with pytest.raises(ServiceError, match="busy"):
+            observe(connection, GUARDED)
+
+    def test_a_cell_without_alarms_asks_for_none(self, scripted):
+        assert observe(scripted(), TARGET).alarms == frozenset()
 
 
 class TestOnAws:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sm_magics.explain import TAIL_LINES, LogTail, failing_variant, log_tail
+from sm_magics.explain import TAIL_LINES, LogTail, described, failing_variant, log_tail, rung
 
 GROUP = "/aws/sagemaker/Endpoints/boston"
 
@@ -57,3 +57,28 @@ def test_no_stream_and_an_empty_one_are_no_tail(fake_connection):
 def test_a_log_that_may_not_be_read_is_no_reason_to_fail(fake_connection, refusal):
     connection = fake_connection(describe_log_streams=[refusal("not yours", "AccessDeniedException")])
     assert log_tail(connection, "boston", "A") is None
+
+
+def alarm(name, state="OK"):
+    return {"AlarmName": name, "StateValue": state, "StateReason": f"why {name}"}
+
+
+def test_alarms_are_described_whichever_kind_they_are(fake_connection):
+    connection = fake_connection(
+        describe_alarms=[{"MetricAlarms": [alarm("a")], "CompositeAlarms": [alarm("b", "ALARM")]}]
+    )
+    assert [each["AlarmName"] for each in described(connection, ["a", "b", "gone"])] == ["a", "b"]
+    assert connection.session.calls == [
+        ("describe_alarms", {"AlarmNames": ["a", "b", "gone"], "AlarmTypes": ["MetricAlarm", "CompositeAlarm"]})
+    ]
+
+
+def test_the_alarms_that_went_off_are_in_alarm_or_named_by_the_reason(fake_connection):
+    connection = fake_connection(describe_alarms=[{"MetricAlarms": [alarm("a", "ALARM"), alarm("b"), alarm("c")]}])
+    assert rung(connection, ["a", "b", "c"], "alarms [c] went into ALARM") == [("a", "why a"), ("c", "why c")]
+    assert rung(connection, [], "") == []
+
+
+def test_alarms_that_may_not_be_looked_at_are_told_as_far_as_the_reason_names_them(fake_connection, refusal):
+    connection = fake_connection(describe_alarms=[refusal("no", "AccessDenied", 403)])
+    assert rung(connection, ["a", "b"], "alarms [b] went into ALARM") == [("b", "")]

@@ -23,6 +23,7 @@ LAYERS = (
     "spec            the cell",
     "models          what a `model:` may be, and its packaging",
     "target          what a cell asks for and what is there, made comparable",
+    "alarms          what rolls an update back, as CloudWatch has it",
     "plan            the difference, as calls",
     "connection      where the cells act",
     "watch           an endpoint, one look after another",

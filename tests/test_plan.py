@@ -8,9 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sm_magics.alarms import names_in, prefix
 from sm_magics.errors import PlanError
 from sm_magics.models import DesiredModel
 from sm_magics.plan import plan
+from sm_magics.spec import AlarmSpec
 from sm_magics.target import ENDPOINT_TAG, TAGS_TAG, Live, Share, Target
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/boston"
@@ -27,14 +29,16 @@ def variant(name="A", model="m1", weight=1.0, count=1, **fields):
     }
 
 
-def wanted(*variants, tags=None, deployment=None, **config):
+def wanted(*variants, tags=None, deployment=None, alarms=(), **config):
     variants = variants or (variant(),)
     names = {each["ModelName"] for each in variants}
     made = tuple(
         DesiredModel(each, {"PrimaryContainer": {"Image": "i", "ModelDataUrl": f"s3://b/{each}"}}, None)
         for each in sorted(names)
     )
-    return Target("boston", {"ProductionVariants": list(variants), **config}, made, deployment or {}, tags or {})
+    return Target(
+        "boston", {"ProductionVariants": list(variants), **config}, made, deployment or {}, tags or {}, alarms
+    )
 
 
 def applied(live: Live, target: Target, *, steps=None, rest=None) -> Live:
@@ -49,20 +53,31 @@ def applied(live: Live, target: Target, *, steps=None, rest=None) -> Live:
                 assert all(v["ModelName"] in live.existing | {"named"} for v in request["ProductionVariants"])
                 made[request["EndpointConfigName"]] = request
                 live = replace(live, existing=live.existing | {request["EndpointConfigName"]})
+            case "PutMetricAlarm" | "DeleteAlarms":
+                live = replace(live, alarms=alarms_after(live.alarms, request))
             case "CreateEndpoint" | "UpdateEndpoint":
+                assert set(names_in(request.get("DeploymentConfig"))) <= (live.alarms or set())
                 assert request["EndpointConfigName"] in live.existing
                 assert request["EndpointConfigName"] != live.config_name or live.status is None
                 live = serving(live, made.get(request["EndpointConfigName"], live.config), request)
             case "UpdateEndpointWeightsAndCapacities":
                 live = replace(live, shares=reshared(live.shares, request["DesiredWeightsAndCapacities"]))
             case "DeleteEndpoint":
-                live = Live(existing=live.existing)
+                live = Live(existing=live.existing, alarms=live.alarms)
             case "AddTags":
                 live = replace(live, tags={**live.tags, **{t["Key"]: t["Value"] for t in request["Tags"]}})
             case "DeleteTags":
                 live = replace(live, tags={k: v for k, v in live.tags.items() if k not in request["TagKeys"]})
         assert live.status != "InService" or any(each.weight for each in live.shares.values())
     return live
+
+
+def alarms_after(alarms, request):
+    if "AlarmName" in request:
+        assert request["AlarmName"] not in alarms
+        return alarms | {request["AlarmName"]}
+    assert set(request["AlarmNames"]) <= alarms
+    return alarms - set(request["AlarmNames"])
 
 
 def serving(live, config, request):
@@ -111,12 +126,27 @@ VARIANTS = st.lists(
     unique_by=lambda each: each["VariantName"],
 ).filter(lambda variants: any(each["InitialVariantWeight"] for each in variants))
 TAGS = st.dictionaries(st.sampled_from(["team", "env"]), st.sampled_from(["a", "b"]))
+CANARY = {
+    "BlueGreenUpdatePolicy": {
+        "TrafficRoutingConfiguration": {
+            "Type": "CANARY",
+            "WaitIntervalInSeconds": 60,
+            "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 10},
+        }
+    }
+}
+ALARM = AlarmSpec("Invocation5XXErrors", "Average", 0.01)
 TARGETS = st.builds(lambda variants, tags: wanted(*variants, tags=tags), VARIANTS, TAGS)
+GUARDED = st.builds(
+    lambda target, alarms: replace(target, deployment={"DeploymentConfig": CANARY}, alarms=tuple(alarms)),
+    TARGETS,
+    st.lists(st.builds(replace, st.just(ALARM), threshold=st.sampled_from([0.01, 0.5])), max_size=2, unique=True),
+)
 HISTORIES = st.lists(TARGETS, max_size=4)
 
 
 def after(history) -> tuple[Live, dict]:
-    live, configs = Live(), {}
+    live, configs = Live(alarms=frozenset()), {}
     for target in history:
         steps = plan(target, live)
         for action in steps.actions:
@@ -306,3 +336,90 @@ def test_tags_of_the_cell_are_added_changed_and_taken_away():
     add, delete = plan(target, live).actions
     assert {"Key": "team", "Value": "y"} in add.request["Tags"]
     assert delete.request == {"ResourceArn": ARN, "TagKeys": ["env"]}
+
+
+@given(GUARDED, GUARDED)
+def test_an_update_has_its_alarms_before_it_and_leaves_no_others(first, second):
+    live = applied(Live(alarms=frozenset()), first)
+    assert live.alarms == frozenset()  # a first deployment has nothing to go back to
+    if first.shares.keys() != second.shares.keys():
+        return
+    steps = plan(second, live)
+    reached = applied(live, second, steps=steps, rest={second.config_name: second.config})
+    assert plan(second, reached).actions == ()
+    updates = [each for each in steps.actions if each.operation == "UpdateEndpoint"]
+    described = {each for each in reached.alarms if each.startswith(prefix("boston"))}
+    if updates:
+        assert described == set(names_in(updates[0].request["DeploymentConfig"]))
+        assert len(described) == len(second.alarms) * len(second.shares)
+    else:
+        assert described == set()
+
+
+def guarded(*variants, config=CANARY, alarms=(ALARM,)):
+    return wanted(*variants, deployment={"DeploymentConfig": config}, alarms=alarms)
+
+
+def test_the_alarms_of_an_earlier_update_go_with_the_next():
+    live = live_of(wanted(), alarms=frozenset({"sm_magics/boston/A/ModelLatency/0", "theirs"}))
+    steps = plan(guarded(variant(model="m2")), live)
+    assert [(each.operation, each.service) for each in steps.actions] == [
+        ("CreateModel", "sagemaker"),
+        ("CreateEndpointConfig", "sagemaker"),
+        ("PutMetricAlarm", "cloudwatch"),
+        ("UpdateEndpoint", "sagemaker"),
+        ("DeleteAlarms", "cloudwatch"),
+    ]
+    assert steps.actions[2].after == "Invocation5XXErrors of A above 1% for 1m"
+    assert steps.actions[4].request == {"AlarmNames": ["sm_magics/boston/A/ModelLatency/0"]}
+
+
+def test_alarms_that_we_may_not_look_at_are_made_all_the_same():
+    steps = plan(guarded(variant(model="m2")), live_of(wanted(), alarms=None))
+    assert [each.operation for each in steps.actions if each.service == "cloudwatch"] == ["PutMetricAlarm"]
+
+
+def test_a_first_endpoint_keeps_its_policy_without_alarms_of_ours():
+    create = plan(guarded(), Live()).actions[-1]
+    assert create.operation == "CreateEndpoint"
+    assert create.request["DeploymentConfig"] == CANARY
+
+
+def test_a_named_alarm_must_be_there():
+    config = {**CANARY, "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "boston-5xx"}]}}
+    target = guarded(variant(model="m2"), config=config, alarms=())
+    with pytest.raises(PlanError, match="there is no alarm 'boston-5xx'"):
+        plan(target, live_of(wanted(), alarms=frozenset()))
+    assert plan(target, live_of(wanted(), alarms=frozenset({"boston-5xx"}))).actions
+    assert plan(target, live_of(wanted(), alarms=None)).actions
+
+
+def sized(kind, value):
+    size = {"Type": "INSTANCE_COUNT", "Value": value}
+    if kind == "ROLLING":
+        return {"RollingUpdatePolicy": {"MaximumBatchSize": size, "WaitIntervalInSeconds": 0}}
+    member = {"CANARY": "CanarySize", "LINEAR": "LinearStepSize"}[kind]
+    routing = {"Type": kind, "WaitIntervalInSeconds": 0, member: size}
+    return {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": routing}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "instances", "fits"),
+    [
+        ("CANARY", 1, 1, False),
+        ("CANARY", 1, 2, True),
+        ("CANARY", 2, 3, False),
+        ("LINEAR", 2, 4, True),
+        ("LINEAR", 3, 4, False),
+        ("ROLLING", 1, 1, True),
+        ("ROLLING", 2, 3, False),
+    ],
+)
+def test_a_step_of_instances_is_at_most_half_of_the_new_fleet(kind, value, instances, fits):
+    live = live_of(wanted())
+    target = wanted(variant(model="m2", count=instances), deployment={"DeploymentConfig": sized(kind, value)})
+    if fits:
+        assert plan(target, live).actions
+    else:
+        with pytest.raises(PlanError, match=f"{value} of {instances} instances is more than half of the new fleet"):
+            plan(target, live)

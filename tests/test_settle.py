@@ -6,9 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
+from sm_magics.advice import ALARMED
 from sm_magics.errors import DeployError
 from sm_magics.events import Reached, Seen
-from sm_magics.plan import Plan
+from sm_magics.plan import Action, Plan
 from sm_magics.settle import GRACE_SECONDS, LOOKS, accepted, gone, settle, uses, verified
 from sm_magics.target import Share
 
@@ -53,6 +54,32 @@ def run(fake_connection, fake_clock):
         return SimpleNamespace(last=events[-1], seen=events[:-1], seconds=fake_clock.now())
 
     return run_one
+
+
+ALARM = "sm_magics/boston/A/Invocation5XXErrors/0a1b2c3d"
+
+
+@pytest.mark.parametrize("reason", [f"One or more alarms [{ALARM}] went into ALARM state", "rolled back"])
+def test_a_rollback_by_alarm_names_the_alarm_why_it_went_off_the_log_and_what_to_do(
+    fake_connection, fake_clock, reason
+):
+    alarms = {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": ALARM}]}}
+    update = Action("UpdateEndpoint", {"DeploymentConfig": alarms}, "", "", "", "")
+    connection = fake_connection(
+        describe_endpoint=[told("Updating", "old"), told("InService", "old", FailureReason=reason)],
+        describe_alarms=[
+            {"MetricAlarms": [{"AlarmName": ALARM, "StateValue": "ALARM", "StateReason": "Threshold Crossed: 0.5"}]}
+        ],
+        describe_log_streams=[{"logStreams": [{"logStreamName": "A/i-1"}]}],
+        get_log_events=[{"events": [{"message": "cannot multiply"}]}],
+    )
+    with pytest.raises(DeployError) as caught:
+        list(verified(connection, Plan("boston", "new", {"A": Share(1.0, 1)}, (update,)), fake_clock, 3600.0, None))
+    assert f"it serves config 'old': {reason}\n  alarm {ALARM}: Threshold Crossed: 0.5\n" in caught.value.message
+    assert "cannot multiply" in caught.value.message
+    assert caught.value.hint == ALARMED
+    (streams,) = (request for operation, request in connection.session.calls if operation == "describe_log_streams")
+    assert streams["logStreamNamePrefix"] == "A/"
 
 
 class TestDone:

@@ -5,6 +5,7 @@ Nothing here speaks to AWS or to the notebook.
 
 from __future__ import annotations
 
+from sm_magics.spec.alarms import alarm_words
 from sm_magics.spec.complete import Suggestion, Suggestions, suggest
 from sm_magics.spec.endpoint import parse_endpoint
 from sm_magics.spec.explain import explain, words
@@ -33,6 +34,7 @@ __all__ = [
     "Suggestion",
     "Suggestions",
     "VariantSpec",
+    "alarm_words",
     "explain",
     "parse_endpoint",
     "parse_model",
