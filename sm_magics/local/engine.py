@@ -72,6 +72,7 @@ class Engine:
     def __init__(self, settings: Settings, key: tuple[str, str], now: Callable[[], float] = time.time) -> None:
         account = Account(settings.region, settings.account)
         self._settings = settings
+        _check_not_emptied(settings.state)
         self._store = Store(settings.state / "state.sqlite")
         _check_place(self._store, account, settings.state)
         self._processes = Processes()
@@ -176,6 +177,16 @@ class Engine:
                     connection.close()
             self._runtime.expire()
             await asyncio.sleep(0.01)
+
+
+def _check_not_emptied(state: Path) -> None:
+    """Refuse to begin anew on a file that held a state once; SQLite takes an empty one for a new one."""
+    path = state / "state.sqlite"
+    if (state / "engine.json").exists() and path.exists() and not path.stat().st_size:
+        raise EngineError(
+            f"the engine's state in {path} is empty, which it was not before",
+            hint="put a copy of it back, move the file away to begin anew, or use another state directory",
+        )
 
 
 def _check_place(store: Store, account: Account, state: Path) -> None:

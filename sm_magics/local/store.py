@@ -89,12 +89,21 @@ class Store:
                 f"the engine's state in {path} was written by a newer sm_magics",
                 hint="upgrade sm_magics, or use another state directory",
             )
+        self._read(written=version == VERSION)
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=FULL")
         self._database.execute(
             "CREATE TABLE IF NOT EXISTS resources (kind TEXT, key TEXT, document TEXT, PRIMARY KEY (kind, key))"
         )
         self._database.execute(f"PRAGMA user_version={VERSION}")
+
+    def _read(self, *, written: bool) -> None:
+        """Read what was `written`, before anything is changed: a file that is broken stays as it is."""
+        (found,) = self._database.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise ValueError(found)
+        if not written:
+            return
         for kind, key, document in self._database.execute("SELECT kind, key, document FROM resources"):
             self._resources[kind][key] = _KINDS[kind].from_json(json.loads(document))
 

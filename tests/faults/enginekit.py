@@ -291,26 +291,25 @@ def echo_archive(bias):
     return archive.pack({linear_artifact.FILE_NAME: network})
 
 
-def launch(state, *options, changed=None, environment=None, before=None):
+def launch(state, *options, changed=None, code=""):
     """Start an engine on `state`.
 
-    `changed` sets constants of its modules, such as {"runtime_api.ANSWER_SECONDS": 1}; `before` is called in the new
-    process before Python starts.
+    `changed` sets constants of its modules, such as {"runtime_api.ANSWER_SECONDS": 1}; `code` runs in the new process
+    before the engine does.
     """
     state.mkdir(parents=True, exist_ok=True)
     command = [sys.executable, "-m", "sm_magics.local"]
-    if changed:
-        modules = sorted({name.partition(".")[0] for name in changed})
-        lines = [f"from sm_magics.local import {', '.join(modules)}", "from sm_magics.local.__main__ import main"]
-        lines += [f"{name} = {value!r}" for name, value in changed.items()]
-        command = [sys.executable, "-c", "\n".join([*lines, "raise SystemExit(main())"])]
+    if changed or code:
+        modules = {name.partition(".")[0] for name in changed or {}}
+        lines = [f"from sm_magics.local import {each}" for each in modules]
+        lines += [f"{name} = {value!r}" for name, value in (changed or {}).items()]
+        lines += [code, "from sm_magics.local.__main__ import main", "raise SystemExit(main())"]
+        command = [sys.executable, "-c", "\n".join(lines)]
     with (state / "stderr.log").open("ab") as log:
         process = subprocess.Popen(
             [*command, "--state", str(state), *options],
             stdout=subprocess.PIPE,
             stderr=log,
-            env=environment,
-            preexec_fn=before,  # noqa: PLW1509 - no threads hold a lock here, and nothing but limits is set
         )
     line = process.stdout.readline()
     if not line:
