@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sm_magics.connection import call
 from sm_magics.errors import ServiceError
+from sm_magics.logs import Log
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LogTail", "described", "failing_variant", "log_tail", "rung"]
 
-LOG_GROUP = "/aws/sagemaker/Endpoints/"
 TAIL_LINES = 6
 
 
@@ -71,17 +71,10 @@ def log_tail(connection: Connection, endpoint: str, variant: str | None) -> LogT
 
     A log is a help, never a reason to fail: where it cannot be read, there is none.
     """
-    logs = connection.client("logs")
-    group = LOG_GROUP + endpoint
-    prefix = {"logStreamNamePrefix": f"{variant}/"} if variant else {}
+    log = Log(connection, endpoint, variant)
     try:
-        streams = call(logs, "DescribeLogStreams", logGroupName=group, **prefix)["logStreams"]
-        if not streams:
-            return None
-        newest = max(streams, key=lambda each: each.get("lastEventTimestamp", each.get("creationTime", 0)))
-        name = newest["logStreamName"]
-        events = call(logs, "GetLogEvents", logGroupName=group, logStreamName=name, limit=TAIL_LINES)["events"]
+        names = log.streams()
+        lines = tuple(each.text for each in log.last(names[0], TAIL_LINES)) if names else ()
     except ServiceError:
         return None
-    lines = tuple(each["message"].rstrip() for each in events)
-    return LogTail(f"{group}/{name}", lines) if lines else None
+    return LogTail(f"{log.group}/{names[0]}", lines) if lines else None

@@ -13,11 +13,12 @@ if TYPE_CHECKING:
     from sm_magics import inventory
     from sm_magics import plan as plans
     from sm_magics.invoke import Answer, Invocations, Row, Target
+    from sm_magics.logs import Entry
     from sm_magics.plan import Action
     from sm_magics.render.view import View
     from sm_magics.watch import Snapshot
 
-__all__ = ["Card", "Deleted", "Endpoint", "EndpointTable", "Invoked", "Listing", "Model", "Payload", "Planned"]
+__all__ = ["Card", "Deleted", "Endpoint", "EndpointTable", "Invoked", "Listing", "Logs", "Model", "Payload", "Planned"]
 
 
 @dataclass(frozen=True, repr=False)
@@ -142,6 +143,43 @@ class Payload(Shown):
         from sm_magics.render import invocations
 
         return invocations.payload(self.target, self.answer)
+
+
+@dataclass(frozen=True, repr=False)
+class Logs(Shown):
+    """What the instances of an endpoint printed.
+
+    Attributes
+    ----------
+    endpoint, variant
+        Whose lines these are; all variants' for None.
+    entries
+        The lines, the oldest first, each with `variant`, `instance`, `text` and `time`.
+    lines
+        How many of them the card lists: the last.
+    times
+        Whether the card tells times and instances by their ids, which no two runs have in common.
+    """
+
+    endpoint: str
+    variant: str | None
+    entries: tuple[Entry, ...]
+    lines: int = 50
+    times: bool = False
+    quiet: bool = False
+
+    def to_frame(self) -> Any:
+        """Return the lines as a pandas data frame, with `time` as UTC timestamps."""
+        import pandas as pd
+
+        rows = [(each.time, each.variant, each.instance, each.text) for each in self.entries]
+        frame = pd.DataFrame(rows, columns=["time", "variant", "instance", "text"])
+        return frame.assign(time=pd.to_datetime(frame["time"], unit="ms", utc=True))
+
+    def view(self) -> View:
+        from sm_magics.render import observed
+
+        return observed.logs(self.endpoint, self.variant, self.entries, lines=self.lines, times=self.times)
 
 
 @dataclass(frozen=True, repr=False)

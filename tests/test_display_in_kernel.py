@@ -144,6 +144,18 @@ def test_an_interrupt_takes_the_card_away_and_ends_in_a_short_error(kernel, cell
     assert "Nothing to change" in kernel.run(cell)[-1]["content"]["data"]["text/plain"]
 
 
+def test_a_log_that_is_followed_is_a_card_until_an_interrupt_and_then_its_record(kernel, served, widgets):
+    kernel.begin(f"%sm_logs {served} --follow")
+    shown = kernel.until(shows_a_card)
+    kernel.manager.interrupt_kernel()
+    told = kernel.end()
+    assert (WIDGET in shown["content"]["data"]) is widgets
+    assert kinds(told)[-1] == "execute_result"
+    assert "INFO the model is loaded" in told[-1]["content"]["data"]["text/plain"]
+    updates = [message for message in told if message["msg_type"] == "update_display_data"]
+    assert updates[-1]["content"]["data"] == EMPTY
+
+
 def test_what_is_quick_shows_its_record_and_nothing_else(kernel, served):
     assert kinds(kernel.run(f"%sm_status {served}")) == ["execute_result"]
 

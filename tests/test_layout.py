@@ -27,6 +27,7 @@ LAYERS = (
     "plan            the difference, as calls",
     "connection      where the cells act",
     "watch           an endpoint, one look after another",
+    "logs            what its instances print",
     "explain         why it failed",
     "events          what happens while a plan is carried out",
     "settle          waiting, and verifying",

@@ -8,7 +8,8 @@ import pytest
 from IPython import display as ipython_display
 
 from sm_magics.events import Called, Calling, Planned, Reached, Seen
-from sm_magics.live.display import FIRST_SHOWN_SECONDS, UPDATE_SECONDS, Card, Lines, Nothing, choose
+from sm_magics.live.display import FIRST_SHOWN_SECONDS, LIVE_LINES, UPDATE_SECONDS, Card, Lines, Nothing, choose
+from sm_magics.logs import Entry, Printed
 from sm_magics.plan import Action, Plan
 from sm_magics.watch import Snapshot, VariantState
 
@@ -68,6 +69,13 @@ class TestLines:
     def test_a_plan_is_told_in_words(self, calls, told):
         assert self.lines(Planned(Plan("boston", "c", {}, (ACTION,) * calls))) == [told]
 
+    def test_new_lines_of_a_log_are_told_each_time_even_when_they_are_alike(self):
+        beat = Entry("A", "i-1", "beat", 1)
+        assert self.lines(Printed((), ()), Printed((beat,), (beat,)), Printed((beat, beat), (beat,))) == [
+            "A/i-1  beat",
+            "A/i-1  beat",
+        ]
+
     def test_the_end_is_the_record_s_to_tell(self):
         assert self.lines(Reached(SETTLED.snapshot, verified=True)) == []
 
@@ -78,6 +86,9 @@ class Handle:
     def __init__(self):
         self.updates = []
 
+    def display(self, shown, *, raw=False):
+        self.shown, self.raw = shown, raw
+
     def update(self, data, *, raw):
         assert raw
         self.updates.append(data)
@@ -85,15 +96,9 @@ class Handle:
 
 @pytest.fixture
 def handle(monkeypatch):
-    """Stand in for IPython's display, which needs a kernel; `shown` is what was displayed first."""
+    """Stand in for IPython's display handle, which needs a kernel; `shown` is what was displayed first."""
     made = Handle()
-
-    def display(shown, *, display_id, raw=False):
-        assert display_id is True
-        made.shown, made.raw = shown, raw
-        return made
-
-    monkeypatch.setattr(ipython_display, "display", display)
+    monkeypatch.setattr(ipython_display, "DisplayHandle", lambda: made)
     return made
 
 
@@ -120,6 +125,13 @@ class TestCard:
         fake_clock.sleep(FIRST_SHOWN_SECONDS)
         card.show(seen(ready=1))
         assert "1 of 2" in place()
+
+    def test_of_a_log_it_shows_the_last_lines(self, place, fake_clock):
+        card = Card(fake_clock.now)
+        fake_clock.sleep(FIRST_SHOWN_SECONDS)
+        card.show(Printed(tuple(Entry("A", "i-1", f"line {n}.", n) for n in range(LIVE_LINES + 1))))
+        assert "line 1." in place()
+        assert "line 0." not in place()
 
     def test_it_is_shown_by_looks_and_not_by_calls(self, handle, fake_clock):
         card = Card(fake_clock.now)
@@ -152,6 +164,20 @@ class TestCard:
         assert place()
         card.close()
         assert handle.updates[-1] == {"text/plain": "", "text/html": ""}
+
+    def test_an_interrupt_while_it_is_shown_leaves_nothing_of_it(self, place, fake_clock, handle, monkeypatch):
+        def interrupt(*args, **more):
+            Handle.display(handle, *args, **more)
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(handle, "display", interrupt)
+        card = Card(fake_clock.now)
+        fake_clock.sleep(FIRST_SHOWN_SECONDS)
+        with pytest.raises(KeyboardInterrupt):
+            card.show(seen())
+        assert place()
+        card.close()
+        assert handle.updates == [{"text/plain": "", "text/html": ""}]
 
     def test_a_widget_is_closed_so_that_the_kernel_forgets_it(self, handle, fake_clock):
         card = Card(fake_clock.now)

@@ -53,6 +53,7 @@ class TestLines:
             ("%sm_connect |", ["local", "aws"]),
             ("%sm_connect l|", ["local"]),
             ("%sm_config d|", ["display="]),
+            ("%sm_logs boston --f|", ["--follow"]),
             ("%sm_help sm_e|", ["sm_endpoint"]),
             ("%sm_invoke boston --data $|", ["$X", "$y", "$linear", "$xgb"]),
             ("%sm_invoke boston --data $l|", ["$linear"]),
@@ -78,6 +79,7 @@ class TestLines:
     def test_names_of_variants(self, connected):
         assert texts(connected, "%sm_invoke boston --variant |") == ["Linear-Model", "XGB-Model"]
         assert texts(connected, "%sm_invoke boston --variant X|") == ["XGB-Model"]
+        assert texts(connected, "%sm_logs boston X|") == ["XGB-Model"]
         assert not {"Linear-Model", "XGB-Model"} & set(texts(connected, "%sm_invoke nowhere --variant |"))
 
     def test_private_names_and_modules_and_ipython_s_own_are_no_variables(self, notebook):

@@ -12,6 +12,7 @@ MAGICS = [
     "sm_help",
     "sm_invoke",
     "sm_list",
+    "sm_logs",
     "sm_model",
     "sm_status",
 ]

@@ -6,7 +6,8 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sm_magics.events import Called, Calling, Planned, Seen
-from sm_magics.render import html, views
+from sm_magics.logs import Printed
+from sm_magics.render import html, observed, views
 from sm_magics.render.shown import bundle
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ __all__ = ["Card", "Display", "Lines", "Nothing", "choose"]
 
 FIRST_SHOWN_SECONDS = 1.0  # what is over sooner needs no card
 UPDATE_SECONDS = 0.2
+LIVE_LINES = 20  # of a log that is followed: what fits beside the cell
 _EMPTY = {"text/plain": "", "text/html": ""}
 
 
@@ -48,7 +50,7 @@ class Lines:
 
     def show(self, event: object) -> None:
         text = _line(event)
-        if text and text != self._last:
+        if text and (text != self._last or isinstance(event, Printed)):
             self._write(text + "\n")
             self._last = text
 
@@ -65,11 +67,11 @@ class Card:
 
     def show(self, event: object) -> None:
         now = self._clock()
-        if now - self._began < FIRST_SHOWN_SECONDS or not isinstance(event, Seen):
+        if now - self._began < FIRST_SHOWN_SECONDS or (view := _view(event)) is None:
             return
-        view = views.watching(event.snapshot)
         if self._place is None:
-            self._place = _open(view)
+            self._place = _place(view)  # kept before it is shown: an interrupt in between must find it
+            self._place.show()
         elif now - self._updated >= UPDATE_SECONDS:
             self._place.change(view)
         else:
@@ -86,10 +88,13 @@ class WidgetPlace:
 
     def __init__(self, view: View) -> None:
         import ipywidgets
-        from IPython.display import display
+        from IPython.display import DisplayHandle
 
         self._widget = ipywidgets.HTML(html.render(view))
-        self._handle = display(self._widget, display_id=True)
+        self._handle = DisplayHandle()
+
+    def show(self) -> None:
+        self._handle.display(self._widget)
 
     def change(self, view: View) -> None:
         self._widget.value = html.render(view)
@@ -103,9 +108,13 @@ class OutputPlace:
     """An output of the cell that is replaced in place, for where there are no widgets."""
 
     def __init__(self, view: View) -> None:
-        from IPython.display import display
+        from IPython.display import DisplayHandle
 
-        self._handle = display(bundle(view), raw=True, display_id=True)
+        self._view = view
+        self._handle = DisplayHandle()
+
+    def show(self) -> None:
+        self._handle.display(bundle(self._view), raw=True)
 
     def change(self, view: View) -> None:
         self._handle.update(bundle(view), raw=True)
@@ -114,7 +123,7 @@ class OutputPlace:
         self._handle.update(_EMPTY, raw=True)
 
 
-def _open(view: View) -> WidgetPlace | OutputPlace:
+def _place(view: View) -> WidgetPlace | OutputPlace:
     try:
         return WidgetPlace(view)
     except ImportError:
@@ -130,6 +139,16 @@ def choose(mode: str, shell: Any, write: Callable[[str], object]) -> Display:
     return Card()
 
 
+def _view(event: object) -> View | None:
+    match event:
+        case Seen(snapshot):
+            return views.watching(snapshot)
+        case Printed(entries):
+            return observed.following(entries[-LIVE_LINES:])
+        case _:
+            return None
+
+
 def _line(event: object) -> str:
     match event:
         case Planned(plan):
@@ -143,5 +162,7 @@ def _line(event: object) -> str:
             states = snapshot.pending or snapshot.variants
             ready = ", ".join(f"{each.name} {each.count or 0} of {each.wanted_count or 0} ready" for each in states)
             return f"{snapshot.name}: {snapshot.status}" + (f" ({ready})" if ready and not snapshot.settled else "")
+        case Printed(_, new):
+            return "\n".join(f"{each.variant}/{each.instance}  {each.text}" for each in new)
         case _:
             return ""

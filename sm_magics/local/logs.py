@@ -140,7 +140,9 @@ class Logs:
             rows.sort(key=lambda row: row["lastEventTimestamp"])
         if request.get("descending"):
             rows.reverse()
-        return {"logStreams": rows[: request.get("limit", 50)]}
+        start = _offset(request.get("nextToken"))
+        end = start + request.get("limit", 50)
+        return {"logStreams": rows[start:end], "nextToken": str(end) if end < len(rows) else None}
 
     async def filter_events(self, request: dict[str, Any]) -> dict[str, Any]:
         wanted = request.get("logStreamNames")
@@ -184,13 +186,13 @@ class Logs:
         ]
         size = request.get("limit", _PAGE)
         token = request.get("nextToken")
-        if token:
-            start = _offset(token[2:])
-            if token.startswith("b/"):
-                start = max(0, start - size)
+        if token and token.startswith("b/"):
+            end = min(len(events), _offset(token[2:]))
+            start = max(0, end - size)
         else:
-            start = 0 if request.get("startFromHead") else max(0, len(events) - size)
-        end = min(len(events), start + size)
+            latest = 0 if request.get("startFromHead") else max(0, len(events) - size)
+            start = _offset(token[2:]) if token else latest
+            end = min(len(events), start + size)
         return {
             "events": [{"timestamp": e.time, "message": e.text, "ingestionTime": e.time} for e in events[start:end]],
             "nextForwardToken": f"f/{end}",

@@ -9,6 +9,7 @@ it die. When the socket ends, the engine is gone or done with this instance, and
 from __future__ import annotations
 
 import select
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import httptools
@@ -17,13 +18,15 @@ from sm_magics.local.containers.contract import LoadError, Request, Response
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from sm_magics.local.containers.contract import Container
 
 __all__ = ["serve"]
 
 READ_SIZE = 256 * 1024
+BAD_REQUEST = 400
+MOST_KINDS, MOST_SHOWN = 5, 1000  # of errors in one batch that the log tells apart, and bytes of each
 MOST_TOGETHER = 256  # requests of one batch; what is beyond waits for the next
 
 
@@ -63,10 +66,24 @@ def serve(connection: socket.socket, load: Callable[[], Container], begun: memor
 
 def _loaded(load: Callable[[], Container]) -> Container:
     try:
-        return load()
+        container = load()
     except LoadError as error:
-        print(f"ERROR the model cannot be loaded: {error}", flush=True)  # noqa: T201 - stdout is the container's log
+        _log(f"ERROR the model cannot be loaded: {error}")
         return Unloaded(str(error))
+    _log("INFO the model is loaded")
+    return container
+
+
+def _log(text: str) -> None:
+    print(text, flush=True)  # noqa: T201 - stdout is the container's log
+
+
+def _log_errors(responses: Iterable[Response]) -> None:
+    """Print what was answered with an error: in each batch a line for each kind, with how many there were."""
+    kinds = Counter((each.status, each.body) for each in responses if each.status >= BAD_REQUEST)
+    for (status, body), count in kinds.most_common(MOST_KINDS):
+        text = " ".join(body[:MOST_SHOWN].decode(errors="replace").split())
+        _log(f"ERROR an invocation was answered {status}: {text}" + (f" ({count} of these)" if count > 1 else ""))
 
 
 def _more_waits(connection: socket.socket) -> bool:
@@ -75,7 +92,9 @@ def _more_waits(connection: socket.socket) -> bool:
 
 def _answers(container: Container, arrived: list[tuple[str, Request]]) -> bytes:
     invocations = [request for path, request in arrived if path == "/invocations"]
-    answers = iter(container.invoke(invocations) if invocations else ())
+    invoked = container.invoke(invocations) if invocations else []
+    _log_errors(invoked)
+    answers = iter(invoked)
     ordered = (next(answers) if path == "/invocations" else _other(container, path) for path, _ in arrived)
     return b"".join(map(_message, ordered))
 

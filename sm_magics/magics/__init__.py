@@ -11,11 +11,12 @@ from sm_magics.magics.endpoint import EndpointMagics
 from sm_magics.magics.help import HelpMagics
 from sm_magics.magics.invoke import InvokeMagics
 from sm_magics.magics.model import ModelMagics
+from sm_magics.magics.observe import ObserveMagics
 from sm_magics.magics.session import Session
 
 __all__ = ["register", "unregister"]
 
-FAMILIES = (EndpointMagics, ModelMagics, InvokeMagics, ConnectMagics, HelpMagics)
+FAMILIES = (EndpointMagics, ModelMagics, InvokeMagics, ObserveMagics, ConnectMagics, HelpMagics)
 _EMPTY_CELL = re.compile(r"^(get_ipython\(\)\.run_cell_magic\('sm_\w+', .*, )''\)$")
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Completer"]
 
+OF_A_VARIANT = frozenset({"sm_logs", "sm_metrics"})  # whose second word is a variant
 NAMES_SECONDS = 5.0  # for which names that were listed are good
 _MAGIC = re.compile(r"^\s*(?:\w+\s*=\s*)?(%{1,2})(sm_\w+)\s")
 _MODEL_VALUE = re.compile(r"(?:^|[\s{,])model:\s*([\w-]*)$")
@@ -76,6 +77,8 @@ class Completer:
             candidates = self._variants(earlier[0])
         elif not any(earlier):
             candidates = self._first_words(magic)
+        elif magic in OF_A_VARIANT and len(earlier) == 1:
+            candidates = self._variants(earlier[0])
         items = [SimpleCompletion(each, type="option") for each in candidates if each.startswith(word)]
         return _result(items, word)
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sm_magics.results import Endpoint, EndpointTable
     from sm_magics.watch import Snapshot
 
-__all__ = ["CELL_BEGINS", "EndpointMagics", "refuse"]
+__all__ = ["CELL_BEGINS", "EndpointMagics", "find_endpoint", "refuse"]
 
 CELL_BEGINS = 2  # the line of a cell on which the body of a cell magic begins
 
@@ -81,12 +81,12 @@ class EndpointMagics(SmMagics):
         if not given.wait:
             refuse(given, "it goes with --wait", wait=None, timeout=None)
         connection = self.session.connection()
-        snapshot = _look(connection, given.name)
+        snapshot = find_endpoint(connection, given.name)
         if given.wait and not snapshot.settled:
             timeout = self.session.timeout(given)
             events = settle(connection, given.name, self.session.clock, timeout)
             self.session.follow(events, given)
-            snapshot = _look(connection, given.name)
+            snapshot = find_endpoint(connection, given.name)
         return _result(connection, snapshot)
 
     @magic(
@@ -150,7 +150,7 @@ class EndpointMagics(SmMagics):
         from sm_magics.spec import to_yaml
 
         connection = self.session.connection()
-        shown = _result(connection, _look(connection, endpoint))
+        shown = _result(connection, find_endpoint(connection, endpoint))
         spec = spec_of(connection, shown.snapshot, shown.config)
         return replace(shown, body=None if spec is None else to_yaml(spec))
 
@@ -164,7 +164,14 @@ def refuse(given: argparse.Namespace, hint: str, **defaults: Any) -> None:
             raise CellError(f"--{flag} says nothing here", hint=hint)
 
 
-def _look(connection: Connection, endpoint: str) -> Snapshot:
+def find_endpoint(connection: Connection, endpoint: str) -> Snapshot:
+    """Return an endpoint as it is now.
+
+    Raises
+    ------
+    CellError
+        When there is none, with the nearest name that there is.
+    """
     from sm_magics.watch import look
 
     snapshot = look(connection, endpoint)

@@ -107,8 +107,13 @@ class Session:
         self.declared.clear()
         return connection
 
-    def follow(self, events: Iterable[Any], given: argparse.Namespace) -> list[Any]:
-        """Show events while they happen, and return them; of the looks at the endpoint only the last.
+    def follow(self, events: Iterable[Any], given: argparse.Namespace, *, calm: bool = False) -> list[Any]:
+        """Show events while they happen, and return them; of looks that follow each other only the last.
+
+        Parameters
+        ----------
+        calm
+            Whether an interrupt only ends the looking, where nothing was asked of the service.
 
         Raises
         ------
@@ -117,19 +122,20 @@ class Session:
         """
         from sm_magics.events import Seen
         from sm_magics.live.display import Nothing, choose
+        from sm_magics.logs import Printed
 
         display = Nothing() if given.quiet else choose(self.settings.display, self.shell, sys.stdout.write)
         happened: list[Any] = []
         try:
             for event in events:
                 display.show(event)
-                if happened and isinstance(event, Seen) and isinstance(happened[-1], Seen):
+                if happened and isinstance(event, Seen | Printed) and type(event) is type(happened[-1]):
                     happened.pop()
                 happened.append(event)
         except KeyboardInterrupt:
-            raise Detached(
-                "stopped waiting; what was asked for so far goes on by itself\n  run the cell again to go on from there"
-            ) from None
+            if not calm:
+                told = "stopped waiting; what was asked for so far goes on by itself\n  run the cell again to go on"
+                raise Detached(f"{told} from there") from None
         finally:
             display.close()
         return happened

@@ -18,6 +18,7 @@ __all__ = ["render"]
 
 GAP = "  "
 PROSE_WIDTH = 36
+LONGEST_RULE = 60  # over lines of a program, which may be very long
 _NO_WIDTH = frozenset({"Mn", "Me", "Cf"})  # combining marks, and what only controls how others look
 
 
@@ -63,7 +64,8 @@ def _table(columns: tuple[Column, ...], rows: tuple[tuple[str, ...], ...]) -> It
         return (GAP + GAP.join(padded)).rstrip()
 
     yield line(tuple(column.title for column in columns))
-    yield GAP + "─" * (sum(widths) + len(GAP) * (len(widths) - 1))
+    ruled = (min(width, LONGEST_RULE) if column.code else width for width, column in zip(widths, columns, strict=True))
+    yield GAP + "─" * (sum(ruled) + len(GAP) * (len(widths) - 1))
     for row in broken:
         yield from map(line, zip_longest(*row, fillvalue=""))
 

@@ -30,13 +30,15 @@ class Facts:
 class Column:
     """A column of a table.
 
-    Numbers stand right. As text, a column takes at least `width` characters; one of prose is broken into lines.
+    Numbers stand right. As text, a column takes at least `width` characters; one of prose is broken into lines, one of
+    code keeps its spaces.
     """
 
     title: str
     number: bool = False
     prose: bool = False
     width: int = 0
+    code: bool = False
 
 
 @dataclass(frozen=True, slots=True)

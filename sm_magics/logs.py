@@ -1,0 +1,164 @@
+"""What the instances of an endpoint print, out of CloudWatch Logs: the streams of all instances, merged by time.
+
+An endpoint's group is `/aws/sagemaker/Endpoints/<endpoint>`, an instance's stream `<variant>/<instance>`, to which a
+pipeline adds the container.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sm_magics.connection import call
+from sm_magics.errors import ServiceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from sm_magics.clock import Clock
+    from sm_magics.connection import Connection
+
+__all__ = ["GROUP_PREFIX", "MOST_LINES", "Entry", "Log", "Printed"]
+
+GROUP_PREFIX = "/aws/sagemaker/Endpoints/"
+MOST_LINES = 10_000  # that GetLogEvents gives at once; following keeps as many
+MOST_STREAMS = 50  # that are read: those written last
+PAUSE = 1.0  # seconds between looks while following
+LOOK_BACK = 30_000  # milliseconds: an instance's lines may arrive that much later than another's
+_KNOWN = 1_000  # lines that following reads first, to tell what is new
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line that an instance printed; `time` in milliseconds since the epoch."""
+
+    variant: str
+    instance: str
+    text: str
+    time: int
+
+
+@dataclass(frozen=True, slots=True)
+class Printed:
+    """What following has seen so far, and what of it is new since the look before."""
+
+    entries: tuple[Entry, ...]
+    new: tuple[Entry, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Log:
+    """The log of an endpoint, or of one variant of it."""
+
+    connection: Connection
+    endpoint: str
+    variant: str | None = None
+
+    @property
+    def group(self) -> str:
+        """The name of the endpoint's log group."""
+        return GROUP_PREFIX + self.endpoint
+
+    def streams(self) -> list[str]:
+        """Return the names of the streams, the one written last first; none where nothing was printed yet.
+
+        Raises
+        ------
+        ServiceError
+            When the logs may not be read.
+        """
+        try:
+            pages = list(self._pages("DescribeLogStreams", **self._of_variant()))
+        except ServiceError as error:
+            if _is_missing(error):
+                return []
+            raise
+        found = [each for page in pages for each in page["logStreams"]]
+        found.sort(key=lambda each: each.get("lastEventTimestamp", each.get("creationTime", 0)), reverse=True)
+        return [each["logStreamName"] for each in found]
+
+    def last(self, stream: str, lines: int) -> list[Entry]:
+        """Return the last lines of one stream, the oldest first.
+
+        Raises
+        ------
+        ServiceError
+            When the stream is not there, or may not be read.
+        """
+        client = self.connection.client("logs")
+        request: dict[str, Any] = {"logGroupName": self.group, "logStreamName": stream, "limit": lines}
+        found: list[Entry] = []
+        while True:
+            answer = call(client, "GetLogEvents", **request)
+            found = [*(_entry(stream, each) for each in answer["events"]), *found]
+            before = answer.get("nextBackwardToken")
+            if len(found) >= lines or before in {None, request.get("nextToken")}:  # it repeats at the beginning
+                return found[-lines:]
+            request["nextToken"] = before
+
+    def tail(self, lines: int) -> tuple[Entry, ...]:
+        """Return the last lines of all instances together, in the order of their times.
+
+        Raises
+        ------
+        ServiceError
+            When the logs may not be read.
+        """
+        found = [entry for name in self.streams()[:MOST_STREAMS] for entry in self.last(name, lines)]
+        return tuple(sorted(found, key=lambda entry: entry.time)[-lines:])
+
+    def follow(self, lines: int, clock: Clock, timeout: float) -> Iterator[Printed]:
+        """Yield the last lines and then, at every look until `timeout` seconds are over, what was printed since.
+
+        Raises
+        ------
+        ServiceError
+            When the logs may not be read.
+        """
+        ends = clock.now() + timeout
+        known = self.tail(max(lines, _KNOWN))
+        seen = Counter(known)
+        floor = known[0].time if len(known) >= _KNOWN else -1  # what is older was left out, and is not new
+        newest = known[-1].time if known else 0
+        kept = deque(known[-lines:], maxlen=MOST_LINES)
+        yield Printed(tuple(kept), tuple(kept))
+        while (left := ends - clock.now()) > 0:
+            clock.sleep(min(PAUSE, left))
+            start = max(floor + 1, newest - LOOK_BACK, 0)
+            found = Counter(self._since(start))
+            new = sorted((found - seen).elements(), key=lambda entry: entry.time)
+            seen = found | Counter({entry: times for entry, times in seen.items() if entry.time >= start})
+            newest = max([newest, *(entry.time for entry in new)])
+            kept.extend(new)
+            yield Printed(tuple(kept), tuple(new))
+
+    def _since(self, start: int) -> Iterator[Entry]:
+        """Yield all lines from a time on (milliseconds since the epoch)."""
+        try:
+            for page in self._pages("FilterLogEvents", startTime=start, **self._of_variant()):
+                yield from (_entry(each["logStreamName"], each) for each in page["events"])
+        except ServiceError as error:
+            if not _is_missing(error):
+                raise
+
+    def _pages(self, operation: str, **request: Any) -> Iterator[Any]:
+        client = self.connection.client("logs")
+        while True:
+            answer = call(client, operation, logGroupName=self.group, **request)
+            yield answer
+            if not answer.get("nextToken"):
+                return
+            request["nextToken"] = answer["nextToken"]
+
+    def _of_variant(self) -> dict[str, str]:
+        return {} if self.variant is None else {"logStreamNamePrefix": f"{self.variant}/"}
+
+
+def _entry(stream: str, event: Mapping[str, Any]) -> Entry:
+    variant, _, instance = stream.partition("/")
+    return Entry(variant, instance, event["message"].rstrip(), event.get("timestamp", 0))
+
+
+def _is_missing(error: ServiceError) -> bool:
+    return error.code == "ResourceNotFoundException"

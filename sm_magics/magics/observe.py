@@ -1,0 +1,72 @@
+"""`%sm_logs`: what an endpoint's instances print."""
+
+from __future__ import annotations
+
+import difflib
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import magics_class
+
+from sm_magics.errors import CellError
+from sm_magics.magics.base import SmMagics, magic
+from sm_magics.magics.endpoint import find_endpoint, refuse
+from sm_magics.magics.options import argument, duration, flag, name, output, quiet
+
+if TYPE_CHECKING:
+    import argparse
+
+    from sm_magics.connection import Connection
+
+__all__ = ["ObserveMagics"]
+
+DEFAULT_LINES = 50
+FOLLOW_SECONDS = 600.0
+
+_variant = argument("variant", nargs="?", metavar="VARIANT", help="of this variant only; of all without")
+
+
+@magics_class
+class ObserveMagics(SmMagics):
+    """The magics that look at what an endpoint does."""
+
+    @magic(
+        "line",
+        name("the endpoint"),
+        _variant,
+        argument("--lines", type=int, metavar="N", default=DEFAULT_LINES, help="show the last N; 50 by default"),
+        flag("--times", what="show when each line was printed, and the instances by their ids"),
+        flag("--follow", what="go on showing what is printed, until the cell is interrupted or the time is over"),
+        argument("--timeout", type=duration, metavar="TIME", help="follow so long: 30s, 10m, 1h; 10m by default"),
+        quiet,
+        output,
+    )
+    def sm_logs(self, given: argparse.Namespace, _cell: str | None) -> Any:
+        """Show what the instances of an endpoint printed last, those of all variants together."""
+        from sm_magics.logs import MOST_LINES, Log
+        from sm_magics.results import Logs
+
+        if not given.follow:
+            refuse(given, "it goes with --follow", timeout=None)
+        if not 1 <= given.lines <= MOST_LINES:
+            raise CellError(f"--lines {given.lines}: it takes 1 to {MOST_LINES}")
+        connection = self.session.connection()
+        log = Log(connection, given.name, given.variant)
+        if not log.streams():  # a deleted endpoint may still have a log
+            _check(connection, given.name, given.variant)
+        if given.follow:
+            timeout = FOLLOW_SECONDS if given.timeout is None else given.timeout
+            happened = self.session.follow(log.follow(given.lines, self.session.clock, timeout), given, calm=True)
+            entries = happened[-1].entries if happened else ()
+        else:
+            entries = log.tail(given.lines)
+        return Logs(given.name, given.variant, entries, lines=given.lines, times=given.times)
+
+
+def _check(connection: Connection, endpoint: str, variant: str | None) -> None:
+    """Raise when there is no such endpoint, or none with such a variant."""
+    snapshot = find_endpoint(connection, endpoint)
+    names = [each.name for each in (*snapshot.variants, *snapshot.pending)]
+    if variant is not None and variant not in names:
+        near = difflib.get_close_matches(variant, names, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(names)}"
+        raise CellError(f"endpoint '{endpoint}' has no variant '{variant}'", hint=hint)

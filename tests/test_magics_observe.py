@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import pytest
+
+from sm_magics.errors import CellError, ServiceError
+from sm_magics.logs import Log
+from sm_magics.results import Logs
+
+
+class TestLogs:
+    def test_the_last_lines_of_all_variants_are_shown_and_returned(self, notebook, served):
+        ran = notebook.run(f"%sm_logs {served} -o kept")
+        assert isinstance(ran.result, Logs)
+        assert notebook.variables["kept"] is ran.result
+        assert {each.variant for each in ran.result.entries} == {"Linear-Model", "XGB-Model"}
+        assert f"Logs of {served}" in ran.shown
+        assert "INFO the model is loaded" in ran.shown
+        assert ran.result.entries[0].instance not in ran.shown
+
+    def test_one_variant_s_lines_with_their_times(self, notebook, served):
+        ran = notebook.run(f"%sm_logs {served} XGB-Model --times --lines 1")
+        (entry,) = ran.result.entries
+        assert entry.variant == "XGB-Model"
+        assert entry.instance in ran.shown
+        assert "time (UTC)" in ran.shown
+
+    def test_an_invocation_that_failed_is_in_the_log(self, notebook, name, deployer):
+        deployer.run(name, "variants: {A: $xgb}")
+        notebook.variables["wide"] = [[0.0] * 20]
+        assert notebook.cell(f"%sm_invoke {name} --data $wide").error is not None
+        assert "ERROR an invocation was answered 400: " in notebook.run(f"%sm_logs {name}").shown
+
+    def test_a_frame_of_the_lines(self, notebook, served):
+        frame = notebook.run(f"%sm_logs {served} --quiet").result.to_frame()
+        assert list(frame) == ["time", "variant", "instance", "text"]
+        assert str(frame["time"].dt.tz) == "UTC"
+
+    def test_following_ends_after_its_time_and_returns_what_was_seen(self, notebook, served, fake_clock):
+        notebook.session.clock = fake_clock
+        ran = notebook.run(f"%sm_logs {served} --follow --timeout 3s")
+        assert "INFO the model is loaded" in {each.text for each in ran.result.entries}
+        assert sum(fake_clock.slept) == 3.0
+
+    def test_following_prints_lines_where_there_are_no_cards(self, notebook, served, fake_clock):
+        notebook.session.clock = fake_clock
+        notebook.run("%sm_config display=text")
+        shown = notebook.run(f"%sm_logs {served} XGB-Model --follow --timeout 2s").shown
+        assert shown.startswith("XGB-Model/i-")
+
+    def test_an_interrupt_ends_the_following_calmly(self, notebook, served, fake_clock):
+        def interrupt(_seconds):
+            raise KeyboardInterrupt
+
+        fake_clock.sleep = interrupt
+        notebook.session.clock = fake_clock
+        ran = notebook.run(f"%sm_logs {served} --follow -o kept")
+        assert ran.result.entries
+        assert notebook.variables["kept"] is ran.result
+
+    def test_an_interrupt_before_anything_was_read_gives_no_lines(self, notebook, served, monkeypatch):
+        def interrupt(*_):
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(Log, "tail", interrupt)
+        assert notebook.run(f"%sm_logs {served} --follow").result.entries == ()
+
+    def test_the_log_of_an_endpoint_that_is_gone_can_still_be_read(self, notebook, fake_connection, refusal):
+        notebook.session.connect = lambda: fake_connection(
+            describe_log_streams=[{"logStreams": [{"logStreamName": "A/i-1"}]}],
+            get_log_events=[{"events": [{"message": "the last words", "timestamp": 1}]}],
+            describe_endpoint=[refusal("Could not find endpoint")],
+        )
+        assert "the last words" in notebook.run("%sm_logs gone").shown
+
+    @pytest.mark.parametrize(
+        ("line", "told"),
+        [
+            ("%sm_logs bostn", "did you mean 'boston'?"),
+            ("%sm_logs boston XGB", "endpoint 'boston' has no variant 'XGB'\n  did you mean 'XGB-Model'?"),
+            ("%sm_logs boston zz", "it has Linear-Model, XGB-Model"),
+            ("%sm_logs boston --lines 0", "--lines 0: it takes 1 to 10000"),
+            ("%sm_logs boston --lines 10001", "it takes 1 to 10000"),
+            ("%sm_logs boston --timeout 3s", "it goes with --follow"),
+            ("%sm_logs boston --folow", "did you mean --follow?"),
+            ("%sm_logs", "the following arguments are required: NAME"),
+        ],
+    )
+    def test_a_mistake_is_an_error_that_says_what_to_do(self, notebook, served, line, told):
+        assert served == "boston"
+        assert told in notebook.fails(line, CellError)
+
+    def test_a_permission_that_is_missing_is_named(self, notebook, fake_connection, refusal):
+        told = "User: u is not authorized to perform: logs:DescribeLogStreams"
+        notebook.session.connect = lambda: fake_connection(
+            describe_log_streams=[refusal(told, "AccessDeniedException")]
+        )
+        text = notebook.fails("%sm_logs boston", ServiceError)
+        assert "logs:DescribeLogStreams" in text
+        assert "lack a permission" in text
