@@ -7,6 +7,7 @@ same cell has the same alarms.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.spec import AlarmSpec, alarm_words
@@ -17,9 +18,10 @@ if TYPE_CHECKING:
 
     from sm_magics.target import Target
 
-__all__ = ["guarded", "names_in", "prefix", "requests", "variant_of", "words"]
+__all__ = ["PREFIX", "endpoint_of", "guarded", "names_in", "prefix", "requests", "variant_of", "words"]
 
 PREFIX = "sm_magics/"
+_OURS = re.compile(rf"{PREFIX}([^/]+)/([^/]+)/[^/]+/[0-9a-f]{{8}}")
 MINUTE = 60
 _SIMPLE = frozenset({"Average", "Sum", "Minimum", "Maximum", "SampleCount"})
 
@@ -55,10 +57,16 @@ def prefix(endpoint: str) -> str:
     return f"{PREFIX}{endpoint}/"
 
 
+def endpoint_of(name: str) -> str | None:
+    """Return the endpoint that an alarm of ours is for, None for any other alarm."""
+    found = _OURS.fullmatch(name)
+    return found[1] if found else None
+
+
 def variant_of(name: str) -> str | None:
     """Return the variant that an alarm of ours is about, None for any other alarm."""
-    parts = name.split("/")
-    return parts[2] if name.startswith(PREFIX) and len(parts) == 5 else None  # noqa: PLR2004 - as `_request` names it
+    found = _OURS.fullmatch(name)
+    return found[2] if found else None
 
 
 def words(alarm: AlarmSpec, variant: str) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from sm_magics.models import Artifact
 
-__all__ = ["ArtifactStore", "Connection", "call", "connect_aws", "connect_local", "is_missing"]
+__all__ = ["ArtifactStore", "Connection", "call", "connect_aws", "connect_local", "is_forbidden", "is_missing"]
 
 PREFIX = "sm_magics/models"
 LOCAL_ROLE = "sm-magics-local"
@@ -147,6 +147,12 @@ def call(client: Any, operation: str, **request: Any) -> Any:
 def is_missing(error: ServiceError) -> bool:
     """Whether an error says that there is no such thing."""
     return error.code in {"ValidationException", "ResourceNotFound"} and "Could not find" in error.message
+
+
+def is_forbidden(error: ServiceError) -> bool:
+    """Whether an error says that we may not make the call."""
+    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return status == 403 or error.code.startswith("AccessDenied")  # noqa: PLR2004 - HTTP's Forbidden
 
 
 def connect_local(state: Path | None = None, *, region: str | None = None) -> Connection:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sm_magics import alarms
-from sm_magics.connection import call, is_missing
+from sm_magics.connection import call, is_forbidden, is_missing
 from sm_magics.errors import DeployError, PlanError, ServiceError, SmError
 from sm_magics.events import Called, Calling, Planned, Reached
 from sm_magics.explain import described
@@ -197,7 +197,7 @@ def _scaled(connection: Connection, target: Target, shares: Mapping[str, Share])
     try:
         answer = call(client, "DescribeScalableTargets", ServiceNamespace="sagemaker", ResourceIds=ids)
     except ServiceError as error:
-        if _is_forbidden(error):
+        if is_forbidden(error):
             return frozenset()
         raise
     found = answer["ScalableTargets"]
@@ -214,11 +214,6 @@ def _alarms(connection: Connection, target: Target, snapshot: Snapshot) -> froze
     try:
         return frozenset(each["AlarmName"] for each in described(connection, sorted(names)))
     except ServiceError as error:
-        if _is_forbidden(error):
+        if is_forbidden(error):
             return None
         raise
-
-
-def _is_forbidden(error: ServiceError) -> bool:
-    status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode")
-    return status == 403 or error.code.startswith("AccessDenied")  # noqa: PLR2004 - HTTP's Forbidden

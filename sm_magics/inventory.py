@@ -1,6 +1,7 @@
 """What is ours on a connection, found by its tags, and how it is deleted: in a safe order, and nothing else.
 
-An endpoint goes first, then its configs, then its models; a model that another endpoint still serves is kept.
+An endpoint goes first, then its alarms, configs and models; a model that another endpoint still serves is kept.
+Alarms are known by their names: we make none that could be taken for somebody else's.
 """
 
 from __future__ import annotations
@@ -9,7 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sm_magics.connection import is_missing
+from sm_magics.alarms import PREFIX, endpoint_of, prefix
+from sm_magics.connection import call, is_forbidden, is_missing
 from sm_magics.errors import PlanError, ServiceError
 from sm_magics.events import Called, Calling, Planned
 from sm_magics.plan import Action, Plan
@@ -29,6 +31,7 @@ __all__ = ["Deletion", "Inventory", "Owned", "delete", "deletion", "inventory"]
 
 MODEL, DECLARED = "model", "declared model"
 _WORDS = {"Endpoint": "endpoint", "EndpointConfig": "endpoint config", "Model": MODEL}
+_GONE = frozenset({"ResourceNotFound", "ResourceNotFoundException"})  # CloudWatch's words for it
 _OUR_CONFIG = re.compile(r"-[0-9a-f]{8}-[0-9a-f]{4}$")
 _OUR_MODEL = re.compile(r"-[0-9a-f]{8}$")
 
@@ -51,12 +54,13 @@ class Inventory:
     endpoints: tuple[Owned, ...]
     configs: tuple[Owned, ...]
     models: tuple[Owned, ...]
+    alarms: tuple[Owned, ...] = ()
 
     @property
     def leftovers(self) -> tuple[Owned, ...]:
-        """Configs and models whose endpoint is no longer there."""
+        """Alarms, configs and models whose endpoint is no longer there."""
         alive = {each.name for each in self.endpoints}
-        parts = (*self.configs, *(each for each in self.models if each.kind == MODEL))
+        parts = (*self.alarms, *self.configs, *(each for each in self.models if each.kind == MODEL))
         return tuple(each for each in parts if each.owner not in alive)
 
 
@@ -81,6 +85,7 @@ def inventory(connection: Connection) -> Inventory:
         tuple(_owned(connection, "Endpoint")),
         tuple(_owned(connection, "EndpointConfig", _OUR_CONFIG)),
         tuple(_owned(connection, "Model", _OUR_MODEL)),
+        tuple(_alarms(connection, PREFIX)),
     )
 
 
@@ -102,10 +107,12 @@ def deletion(connection: Connection, name: str) -> Deletion:
     configs = [each for each in _owned(connection, "EndpointConfig", _OUR_CONFIG) if each.owner == name]
     owned = [each for each in _owned(connection, "Model", _OUR_MODEL) if each.owner == name]
     models = [each for each in owned if each.kind == MODEL]
-    if snapshot is None and not configs and not models:
+    alarms = [*_alarms(connection, prefix(name))]
+    if snapshot is None and not configs and not models and not alarms:
         return _declared(connection, name, [each for each in owned if each.kind == DECLARED])
     users = _users(connection, {each.name for each in models}, but=name) if models else {}
     actions = [_delete("Endpoint", name, snapshot.status)] if snapshot is not None else []
+    actions += [_delete_alarm(each.name) for each in alarms]
     actions += [_delete("EndpointConfig", each.name, "") for each in configs]
     actions += [_delete("Model", each.name, "") for each in models if each.name not in users]
     kept = tuple((model, f"endpoint {user} serves it") for model, user in users.items())
@@ -136,9 +143,9 @@ def delete(
             yield from settle(connection, going.name, clock, timeout)
         yield Calling(action)
         try:
-            connection.call(action.operation, **action.request)
+            call(connection.client(action.service), action.operation, **action.request)
         except ServiceError as error:
-            if not is_missing(error):
+            if not is_missing(error) and error.code not in _GONE:
                 raise
         yield Called(action)
         if wait and action.operation == "DeleteEndpoint":
@@ -147,6 +154,31 @@ def delete(
 
 def _delete(kind: str, name: str, before: str) -> Action:
     return Action(f"Delete{kind}", {f"{kind}Name": name}, f"{_WORDS[kind]} {name}", before, "gone", "made here")
+
+
+def _delete_alarm(name: str) -> Action:
+    request = {"AlarmNames": [name]}
+    return Action("DeleteAlarms", request, f"alarm {name}", "", "gone", "made here", service="cloudwatch")
+
+
+def _alarms(connection: Connection, named: str) -> Iterator[Owned]:
+    """Yield our alarms whose names begin with `named`; who may not look at alarms has none of ours."""
+    token: Mapping[str, str] = {}
+    while True:
+        try:
+            answer = call(connection.client("cloudwatch"), "DescribeAlarms", AlarmNamePrefix=named, **token)
+        except ServiceError as error:
+            if is_forbidden(error):
+                return
+            raise
+        for each in answer["MetricAlarms"]:
+            owner = endpoint_of(each["AlarmName"])
+            if owner:
+                made = each["AlarmConfigurationUpdatedTimestamp"]
+                yield Owned("alarm", each["AlarmName"], owner, made, each["StateValue"])
+        if not answer.get("NextToken"):
+            return
+        token = {"NextToken": answer["NextToken"]}
 
 
 def _owned(connection: Connection, kind: str, named: re.Pattern[str] | None = None) -> Iterator[Owned]:

@@ -6,7 +6,7 @@ from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sm_magics.alarms import guarded, names_in, prefix, requests, variant_of
+from sm_magics.alarms import endpoint_of, guarded, names_in, prefix, requests, variant_of
 from sm_magics.spec import AlarmSpec
 from sm_magics.target import ENDPOINT_TAG, Target
 
@@ -50,6 +50,7 @@ def test_a_percentile_is_an_extended_statistic_of_one_short_period():
     assert (request["ExtendedStatistic"], request["Period"], request["EvaluationPeriods"]) == ("p99", 10, 1)
     assert "Statistic" not in request
     assert variant_of(request["AlarmName"]) == "B"
+    assert endpoint_of(request["AlarmName"]) == "boston"
 
 
 def test_the_same_cell_has_the_same_alarms_and_another_one_others():
@@ -76,9 +77,10 @@ def test_a_deployment_without_alarms_names_none(config):
     assert names_in(config) == ()
 
 
-@pytest.mark.parametrize("name", ["boston-5xx", "a/b/c/d/e", "sm_magics/boston"])
+@pytest.mark.parametrize("name", ["boston-5xx", "a/b/c/d/e", "sm_magics/boston", "sm_magics/a/b/c/d"])
 def test_of_another_alarm_the_variant_is_not_known(name):
     assert variant_of(name) is None
+    assert endpoint_of(name) is None
 
 
 ALARMS = st.builds(

@@ -10,8 +10,9 @@ import pytest
 from botocore.awsrequest import AWSResponse
 from moto.server import ThreadedMotoServer
 
+from sm_magics.alarms import requests
 from sm_magics.clock import Clock
-from sm_magics.connection import connect_aws, connect_local, is_missing
+from sm_magics.connection import call, connect_aws, connect_local, is_missing
 from sm_magics.deploy import deploy, observe
 from sm_magics.errors import ConnectError, EngineError, ServiceError
 from sm_magics.inventory import delete, deletion, inventory
@@ -258,6 +259,27 @@ class TestAws:
         assert connection.describe("EndpointConfig", second.config_name) is None
         assert connection.describe("Model", second.models[0].name) is None
         assert connection.describe("Endpoint", "bos")["EndpointConfigName"] == first.config_name
+
+    def test_alarms_are_made_for_an_update_listed_and_deleted(self, linear, xgb):
+        connection = connect_aws(role=ROLE, region="eu-west-1")
+        variables = {"linear": linear, "xgb": xgb}
+        guards = "deploy: {canary: 10%, wait: 5m}\nrollback_on: [{metric: Invocation5XXErrors, above: 1%, for: 5m}]"
+        first = resolve(parse_endpoint("variants: {A: $linear}", "bo", variables), connection, {})
+        list(deploy(connection, first, Clock()))
+        target = resolve(parse_endpoint(f"variants: {{A: $xgb}}\n{guards}", "bo", variables), connection, {})
+        made = []
+        events = connection.client("cloudwatch").meta.events
+        events.register("before-call.cloudwatch", lambda model, **_: made.append(model.name))
+        with pytest.raises(ServiceError, match="UpdateEndpoint"):  # which moto lacks: all is taken back
+            list(deploy(connection, target, Clock()))
+        assert made == ["DescribeAlarms", "PutMetricAlarm", "DeleteAlarms"]
+        assert inventory(connection).alarms == ()
+        (request,) = requests(target)
+        call(connection.client("cloudwatch"), "PutMetricAlarm", **request)
+        assert [each.name for each in inventory(connection).alarms] == [request["AlarmName"]]
+        assert observe(connection, target).alarms == {request["AlarmName"]}
+        list(delete(connection, deletion(connection, "bo"), Clock()))
+        assert not [each for each in inventory(connection).alarms if each.owner == "bo"]
 
 
 def _answer(status):

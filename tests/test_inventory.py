@@ -14,6 +14,7 @@ from sm_magics.target import MODEL_TAG
 from sm_magics.watch import look
 
 ONE = "variants: {A: $linear}"
+NOW = datetime(2026, 11, 25, tzinfo=UTC)
 ROLE = "arn:aws:iam::123456789012:role/r"
 
 
@@ -62,6 +63,7 @@ def test_only_names_that_could_be_ours_are_asked_for_their_tags(fake_connection)
         list_endpoint_configs=[{"EndpointConfigs": []}],
         list_models=[{"Models": models}],
         list_tags=[{"Tags": [{"Key": "sm_magics:endpoint", "Value": "boston"}]}],
+        describe_alarms=[{"MetricAlarms": []}],
     )
     assert [each.name for each in inventory(connection).models] == ["boston-a-0123abcd"]
     assert connection.session.operations.count("list_tags") == 1
@@ -74,6 +76,7 @@ def test_what_is_deleted_while_it_is_listed_is_left_out(fake_connection, refusal
         list_endpoint_configs=[{"EndpointConfigs": []}],
         list_models=[{"Models": [model]}],
         list_tags=[refusal("Could not find resource")],
+        describe_alarms=[{"MetricAlarms": []}],
     )
     assert inventory(connection).models == ()
 
@@ -205,3 +208,55 @@ class TestDeletion:
         events.unregister("before-call.sagemaker.DeleteEndpointConfig", refuse)
         list(delete(connection, deletion(connection, name), deployer.clock))
         assert of(inventory(connection), name) == []
+
+
+class TestAlarms:
+    NAMES = tuple(f"sm_magics/boston/A/{metric}/0a1b2c3d" for metric in ("Invocation5XXErrors", "ModelLatency"))
+
+    def connection(self, fake_connection, refusal, *answers, endpoints=(), **changes):
+        missing = refusal("Could not find it")
+        rows = [{"EndpointName": each, "EndpointArn": each, "CreationTime": NOW} for each in endpoints]
+        script = {
+            "list_endpoints": [{"Endpoints": rows}],
+            "list_endpoint_configs": [{"EndpointConfigs": []}],
+            "list_models": [{"Models": []}],
+            "list_tags": [{"Tags": [{"Key": "sm_magics:endpoint", "Value": "boston"}]}],
+            "describe_endpoint": [missing],
+            "describe_alarms": answers,
+        }
+        return fake_connection(**{**script, **changes})
+
+    def page(self, *names, **more):
+        rows = [{"AlarmName": each, "StateValue": "OK", "AlarmConfigurationUpdatedTimestamp": NOW} for each in names]
+        return {"MetricAlarms": rows, **more}
+
+    def test_ours_are_known_by_their_names_on_every_page(self, fake_connection, refusal):
+        first, second = self.NAMES
+        pages = self.page(first, "sm_magics/by-hand", NextToken="t"), self.page(second)
+        connection = self.connection(fake_connection, refusal, *pages, endpoints=["boston"])
+        owned = inventory(connection)
+        assert [(each.kind, each.name, each.owner, each.status) for each in owned.alarms] == [
+            ("alarm", first, "boston", "OK"),
+            ("alarm", second, "boston", "OK"),
+        ]
+        assert owned.leftovers == ()
+        asked = [request for operation, request in connection.session.calls if operation == "describe_alarms"]
+        assert asked == [{"AlarmNamePrefix": "sm_magics/"}, {"AlarmNamePrefix": "sm_magics/", "NextToken": "t"}]
+
+    def test_those_of_an_endpoint_that_is_gone_are_left_over_and_can_be_deleted(
+        self, fake_connection, refusal, fake_clock
+    ):
+        gone = refusal("gone", "ResourceNotFound", 404)
+        connection = self.connection(fake_connection, refusal, self.page(*self.NAMES), delete_alarms=[{}, gone])
+        assert [each.name for each in inventory(connection).leftovers] == [*self.NAMES]
+        going = deletion(connection, "boston")
+        assert [each.what for each in going.actions] == [f"alarm {each}" for each in self.NAMES]
+        list(delete(connection, going, fake_clock))
+        deleted = [request for operation, request in connection.session.calls if operation == "delete_alarms"]
+        assert deleted == [{"AlarmNames": [each]} for each in self.NAMES]
+
+    def test_who_may_not_look_at_alarms_has_none(self, fake_connection, refusal):
+        forbidden = refusal("no", "AccessDenied", 403)
+        assert inventory(self.connection(fake_connection, refusal, forbidden)).alarms == ()
+        with pytest.raises(ServiceError, match="too many"):
+            inventory(self.connection(fake_connection, refusal, refusal("too many", "Throttling")))

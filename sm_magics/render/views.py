@@ -235,7 +235,7 @@ def deletion(going: Deletion, *, done: bool) -> View:
 
 def inventory(owned: Inventory, where: str) -> View:
     """Return the card of everything that is ours, and of what is left over."""
-    things = (*owned.endpoints, *owned.configs, *owned.models)
+    things = (*owned.endpoints, *owned.alarms, *owned.configs, *owned.models)
     if not things:
         return View(f"Made by sm_magics · {where}", None, (Note("Nothing."),))
     left = owned.leftovers
