@@ -22,6 +22,7 @@ from sm_magics.local.endpoints import Endpoints
 from sm_magics.local.fleet import Host
 from sm_magics.local.http import Connection, Exchange, message
 from sm_magics.local.logs import Logs
+from sm_magics.local.metrics import Metrics
 from sm_magics.local.processes import Processes
 from sm_magics.local.runtime_api import Runtime, request_id
 from sm_magics.local.signature import Unsigned, Verifier
@@ -78,7 +79,8 @@ class Engine:
         self._processes = Processes()
         logs = Logs(settings.state / "logs", lambda name: _group_arn(account, name), now)
         artifacts = Artifacts(settings.state, dict(os.environ))
-        host = Host(self._processes, artifacts, logs, lambda: f"i-{secrets.token_hex(8)}")
+        self._metrics = Metrics(now)
+        host = Host(self._processes, artifacts, logs, lambda: f"i-{secrets.token_hex(8)}", self._metrics.meter)
         self._runtime = Runtime(account, self._status)
         self._deployments = Deployments(
             self._store, host, self._runtime.routes, lambda _: (), seed=settings.seed, now=now
@@ -157,6 +159,7 @@ class Engine:
 
     def _sweep(self, now: float) -> None:
         self._runtime.expire()
+        self._metrics.tick()
         for connection in list(self._connections):
             connection.expire(now)
         if self._used:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sm_magics.local.artifacts import Artifacts
     from sm_magics.local.lifecycle import Variant
     from sm_magics.local.logs import Logs, LogStream
+    from sm_magics.local.tally import Meter
 
 __all__ = ["Fleet", "Host", "Launcher", "StartFailed"]
 
@@ -53,13 +54,24 @@ class Launcher(Protocol):
 
 
 class Host:
-    """What fleets need of the machine to run instances: one for the whole engine."""
+    """What fleets need of the machine to run instances: one for the whole engine.
 
-    def __init__(self, launcher: Launcher, artifacts: Artifacts, logs: Logs, new_id: Callable[[], str]) -> None:
+    `meter` returns what counts the invocations of a variant, given the names of the endpoint, variant and config.
+    """
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        artifacts: Artifacts,
+        logs: Logs,
+        new_id: Callable[[], str],
+        meter: Callable[[str, str, str], Meter],
+    ) -> None:
         self.launcher = launcher
         self.artifacts = artifacts
         self.logs = logs
         self.new_id = new_id
+        self.meter = meter
 
 
 def _unheard(_: Mapping[str, int]) -> None:
@@ -87,7 +99,9 @@ class Fleet:
         self._born: dict[Instance, tuple[float, float]] = {}  # of replacements: when, and the pause before it
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
-        self.lanes = {each.name: Lane(each.name, config_name) for each in variants}
+        self.lanes = {
+            each.name: Lane(each.name, config_name, host.meter(endpoint, each.name, config_name)) for each in variants
+        }
 
     async def start(self, progress: Callable[[Mapping[str, int]], None] = _unheard) -> None:
         """Start every instance and return when all answer their health check; see `scale`."""

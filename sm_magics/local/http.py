@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections import deque
 from email.utils import formatdate
 from typing import TYPE_CHECKING, cast
@@ -55,10 +56,10 @@ def message(status: int, headers: Mapping[str, str], body: bytes, *, close: bool
 class Exchange:
     """One request and the place of its answer.
 
-    Header names are lower case; a header that came twice is joined by a comma.
+    Header names are lower case; a header that came twice is joined by a comma. `came` is when, by a clock of its own.
     """
 
-    __slots__ = ("_answer", "_connection", "body", "headers", "keep_alive", "method", "target")
+    __slots__ = ("_answer", "_connection", "body", "came", "headers", "keep_alive", "method", "target")
 
     def __init__(  # noqa: PLR0913 - a request is its parts
         self,
@@ -77,6 +78,7 @@ class Exchange:
         self.headers = headers
         self.body = body
         self.keep_alive = keep_alive
+        self.came = time.perf_counter()
 
     def answer(self, response: bytes) -> None:
         """Send `response`, a whole HTTP message, as soon as those before it on the connection are sent."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from sm_magics.local.instance import Instance, Waiter
+    from sm_magics.local.tally import Meter
 
 __all__ = ["Lane", "Part", "Route", "Shares"]
 
@@ -82,12 +83,13 @@ class Lane:
     """One variant of one fleet: its instances, and the requests that wait for one of them.
 
     A request that finds no instance ready is parked, and sent as soon as one is: an instance that died is back in a
-    moment, and nobody should fail for having come in that moment.
+    moment, and nobody should fail for having come in that moment. `meter` counts what was answered.
     """
 
-    def __init__(self, variant: str, config_name: str) -> None:
+    def __init__(self, variant: str, config_name: str, meter: Meter) -> None:
         self.variant = variant
         self.config_name = config_name
+        self.meter = meter
         self.header = variant.encode()
         self.instances: list[Instance] = []
         self._parked: deque[tuple[bytes, Waiter]] = deque()

@@ -56,7 +56,7 @@ class Runtime:
     status
         Returns the status of an endpoint by its name, None when there is none.
     clock
-        Measures, in seconds.
+        Measures in seconds, as `Exchange.came` does.
     """
 
     def __init__(
@@ -116,10 +116,15 @@ class Runtime:
         """Whether an invocation still wants its answer."""
         return invocation in self._under_way
 
-    def finish(self, invocation: _Invocation, response: bytes) -> None:
-        """Send the one answer of an invocation; whatever comes after it is dropped."""
-        if self._under_way.pop(invocation, None) is not None:
-            invocation.exchange.answer(response)
+    def finish(self, invocation: _Invocation, status: int, response: bytes) -> None:
+        """Send the one answer of an invocation and count it by its container's status; what comes after is dropped."""
+        sent = self._under_way.pop(invocation, None)
+        if sent is not None:
+            answered = self._clock()
+            exchange, lane = invocation.exchange, invocation.lane
+            exchange.answer(response)
+            apart = sent - exchange.came + self._clock() - answered
+            lane.meter.count(status, int(1e6 * (answered - sent)), int(1e6 * apart), len(lane.instances))
 
     def model_error(self, invocation: _Invocation, status: int, text: str) -> bytes:
         """Return the answer that tells of a container's error."""
@@ -145,11 +150,11 @@ class Runtime:
 class _Invocation:
     """One InvokeEndpoint that waits for its container."""
 
-    __slots__ = ("_again", "_lane", "_runtime", "endpoint", "exchange")
+    __slots__ = ("_again", "_runtime", "endpoint", "exchange", "lane")
 
     def __init__(self, runtime: Runtime, exchange: Exchange, endpoint: str, lane: Lane) -> None:
         self._runtime = runtime
-        self._lane = lane
+        self.lane = lane
         self._again = False
         self.exchange = exchange
         self.endpoint = endpoint
@@ -160,15 +165,15 @@ class _Invocation:
 
     def send(self) -> None:
         """Send the request to its lane."""
-        if not self._lane.send(_container_request(self.exchange.headers, self.exchange.body), self):
+        if not self.lane.send(_container_request(self.exchange.headers, self.exchange.body), self):
             self._fail()
 
     def answered(self, answer: Answer) -> None:
         if 200 <= answer.status < 300:  # noqa: PLR2004 - the class of successes
-            self._runtime.finish(self, _success(answer, self._lane.header))
+            self._runtime.finish(self, answer.status, _success(answer, self.lane.header))
         else:
             text = answer.body.decode(errors="replace")
-            self._runtime.finish(self, self._runtime.model_error(self, answer.status, text))
+            self._runtime.finish(self, answer.status, self._runtime.model_error(self, answer.status, text))
 
     def lost(self, *, started: bool) -> None:
         if started or self._again:
@@ -179,14 +184,14 @@ class _Invocation:
 
     def _fail(self) -> None:
         text = "The container ended before it answered."  # ours: the service's text is not known
-        self._runtime.finish(self, self._runtime.model_error(self, 500, text))
+        self._runtime.finish(self, 500, self._runtime.model_error(self, 500, text))
 
     def timed_out(self) -> None:
         text = (
             "Your invocation timed out while waiting for a response from container primary. Review the latency "
             "metrics for each container in Amazon CloudWatch, resolve the issue, and try again."
         )
-        self._runtime.finish(self, self._runtime.model_error(self, 0, text))
+        self._runtime.finish(self, 0, self._runtime.model_error(self, 0, text))
 
 
 def _refusal(headers: dict[bytes, bytes]) -> str | None:

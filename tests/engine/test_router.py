@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sm_magics.local.router import MAX_BLOCK, MAX_PARKED, Lane, Part, Route, Shares
+from sm_magics.local.tally import Meter
 
 WEIGHTS = st.dictionaries(
     st.sampled_from("ABCDEFGHIJ"), st.one_of(st.integers(0, 100).map(float), st.floats(0, 1e6)), min_size=1
@@ -66,7 +67,7 @@ class Waiter:
 
 
 def lane(*instances: FakeInstance, variant: str = "A", config: str = "c1") -> Lane:
-    made = Lane(variant, config)
+    made = Lane(variant, config, Meter())
     made.instances += instances
     return made
 
