@@ -27,7 +27,7 @@ MAX_TAGS = 50
 # What the engine cannot do yet is refused by name: a field is never ignored.
 _NOT_OFFERED_IN_MODEL = ("InferenceExecutionConfig",)
 _NOT_OFFERED_IN_CONTAINER = ("ModelPackageName", "MultiModelConfig", "AdditionalModelDataSources", "ModelDataSource")
-_NOT_OFFERED_IN_CONFIG = ("DataCaptureConfig", "AsyncInferenceConfig", "ExplainerConfig", "ShadowProductionVariants")
+_NOT_OFFERED_IN_CONFIG = ("AsyncInferenceConfig", "ExplainerConfig", "ShadowProductionVariants")
 _ROUTING = "LEAST_OUTSTANDING_REQUESTS"
 _NOT_OFFERED_IN_VARIANT = ("ServerlessConfig", "InstancePools", "ManagedInstanceScaling", "AcceleratorPartitionLayouts")
 
@@ -142,6 +142,7 @@ class Resources:
         _refuse_members(request, _NOT_OFFERED_IN_CONFIG)
         variants = request["ProductionVariants"]
         _check_variants(variants)
+        self._check_capture(request.get("DataCaptureConfig"))
         name = request["EndpointConfigName"]
         arn = self._account.arn("endpoint-config", name)
         async with self._store.lock:
@@ -154,6 +155,14 @@ class Resources:
             kept["ProductionVariants"] = filled
             await self._store.put(EndpointConfig(name, arn, self._now(), kept, tags))
         return {"EndpointConfigArn": arn}
+
+    def _check_capture(self, config: Mapping[str, Any] | None) -> None:
+        """Refuse to capture data to where the engine cannot write it."""
+        if config is not None:
+            try:
+                self._artifacts.place(config["DestinationS3Uri"])
+            except Unreadable as error:  # ours: the service's text is not known
+                raise Refused(f"DestinationS3Uri {config['DestinationS3Uri']} cannot be used: {error}.") from None
 
     def config(self, name: str) -> EndpointConfig:
         """Return an endpoint config, or refuse."""

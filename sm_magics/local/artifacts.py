@@ -90,21 +90,32 @@ class Artifacts:
         directory.mkdir(exist_ok=True)
         return directory
 
-    def _near(self, url: str) -> Path | None:
-        """Return the file that `url` names on this machine, None when it has to be fetched."""
+    def place(self, url: str) -> Path:
+        """Return the path that a `file://` or `s3://` URL means on this machine, whether or not it is there.
+
+        Raises
+        ------
+        Unreadable
+            When it means none, or none in its bucket.
+        """
         parts = urlsplit(url)
         if parts.scheme == "file":
-            path = Path(unquote(url.removeprefix("file://")))
-            if not path.is_file():
-                raise Unreadable(f"there is no file {path}")
-            return path
+            return Path(unquote(url.removeprefix("file://")))
         if parts.scheme != "s3" or not parts.netloc:
-            raise Unreadable("only s3:// and file:// URLs can be read here")
-        key = PurePosixPath(url.removeprefix(f"s3://{parts.netloc}/"))
+            raise Unreadable("only s3:// and file:// URLs can be used here")
+        key = PurePosixPath(url.removeprefix(f"s3://{parts.netloc}").removeprefix("/"))
         if ".." in key.parts or key.is_absolute() or parts.netloc in {".", ".."}:
             raise Unreadable("the key of the object leads out of its bucket")
-        path = self._own / parts.netloc / key
-        return path if path.is_file() else None
+        return self._own / parts.netloc / key
+
+    def _near(self, url: str) -> Path | None:
+        """Return the file that `url` names on this machine, None when it has to be fetched."""
+        path = self.place(url)
+        if path.is_file():
+            return path
+        if not url.startswith("s3:"):
+            raise Unreadable(f"there is no file {path}")
+        return None
 
     async def _fetch(self, url: str, *, look_only: bool) -> Path:
         target = self._fetched / hashlib.sha256(url.encode()).hexdigest()

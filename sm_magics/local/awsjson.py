@@ -79,8 +79,8 @@ class JsonService:
 
 def _allowed(violation: Violation) -> bool:
     """Whether the engine takes what the service model does not: unknown members, as the service does, and file URLs."""
-    if violation.rule == "pattern" and violation.shape.name == "Url":
-        return str(violation.value).startswith("file://")  # an extension: model data on this machine
+    if violation.rule == "pattern" and violation.shape.name in {"Url", "DestinationS3Uri"}:
+        return str(violation.value).startswith("file://")  # an extension: data on this machine
     return violation.rule == "unknown"
 
 

@@ -13,7 +13,7 @@ import logging
 import random
 from dataclasses import replace
 from fractions import Fraction
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sm_magics.errors import EngineError
 from sm_magics.local import lifecycle, rollout
@@ -24,6 +24,7 @@ from sm_magics.local.shifting import RolledBack, Serving, Shift, Stuck, parts
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from sm_magics.local.capture import Captures
     from sm_magics.local.lifecycle import Endpoint, Variant
     from sm_magics.local.rollout import Step
     from sm_magics.local.store import Store
@@ -44,6 +45,8 @@ class Deployments:
         Where the state is kept.
     host
         What instances run on.
+    captures
+        What writes the data that endpoints capture.
     routes
         Where the data plane looks an endpoint up; kept in step with the fleets.
     alarmed
@@ -58,6 +61,7 @@ class Deployments:
         self,
         store: Store,
         host: Host,
+        captures: Captures,
         routes: dict[str, Route],
         alarmed: Callable[[Sequence[str]], Sequence[str]],
         *,
@@ -66,6 +70,7 @@ class Deployments:
     ) -> None:
         self._store = store
         self._host = host
+        self._captures = captures
         self._routes = routes
         self._alarmed = alarmed
         self._seed = seed
@@ -135,7 +140,7 @@ class Deployments:
         after = {each.name: each.desired_count for each in pending.variants}
         # What CreateEndpoint was given is kept for updates: a new endpoint has no old fleet to move traffic from.
         steps = rollout.plan(endpoint.deployment_config if endpoint.variants else None, before, after)
-        new = Fleet(name, pending.config_name, pending.variants, self._host)
+        new = self._fleet(name, pending.config_name, pending.variants, pending.capture)
         route = self._routes.get(name) or self._new_route(name)
         shift = Shift(old, new, route, steps, _Observer(self._store, name, self._alarmed, self._now))
         self._serving[name] = [*old, (new, Fraction(0))]  # so that a stop of the engine ends it, too
@@ -156,7 +161,7 @@ class Deployments:
         if self._serving.get(name) or not endpoint.variants:
             return
         variants = endpoint.variants if endpoint.pending else tuple(map(_as_running, endpoint.variants))
-        fleet = Fleet(name, endpoint.config_name, variants, self._host)
+        fleet = self._fleet(name, endpoint.config_name, variants, endpoint.capture)
         self._serving[name] = [(fleet, Fraction(1))]
         self._routes[name] = self._new_route(name)
         self._routes[name].serve(parts(self._serving[name]))  # what comes in meanwhile is parked
@@ -186,6 +191,12 @@ class Deployments:
             if current is not None:
                 await self._store.drop(current)
         self._host.logs.forget(endpoint.name)
+
+    def _fleet(
+        self, name: str, config_name: str, variants: Sequence[Variant], capture: Mapping[str, Any] | None
+    ) -> Fleet:
+        rng = random.Random(f"{self._seed}:{name}:capture")  # noqa: S311 - samples traffic, protects nothing
+        return Fleet(name, config_name, variants, self._host, self._captures.open(name, capture, rng))
 
     def _new_route(self, name: str) -> Route:
         return Route(name, random.Random(f"{self._seed}:{name}"))  # noqa: S311 - shares traffic, protects nothing

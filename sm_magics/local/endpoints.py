@@ -37,6 +37,8 @@ class Endpoints:
         Told the name of an endpoint whose state has changed.
     is_alarm
         Whether there is an alarm of that name.
+    captures
+        Whether what is captured of an endpoint is written.
     now
         Returns the time in seconds since the epoch.
     """
@@ -49,6 +51,7 @@ class Endpoints:
         *,
         follow: Callable[[str], None],
         is_alarm: Callable[[str], bool],
+        captures: Callable[[str], bool],
         now: Callable[[], float],
     ) -> None:
         self._store = store
@@ -56,6 +59,7 @@ class Endpoints:
         self._account = account
         self._follow = follow
         self._is_alarm = is_alarm
+        self._captures = captures
         self._now = now
 
     def operations(self) -> Operations:
@@ -84,6 +88,7 @@ class Endpoints:
                 variants=self._variants(config),
                 tags=tags,
                 now=self._now(),
+                capture=config.request.get("DataCaptureConfig"),
             )
             await self._keep(replace(endpoint, deployment_config=request.get("DeploymentConfig")))
         return {"EndpointArn": arn}
@@ -98,7 +103,9 @@ class Endpoints:
                 variants = lifecycle.retained(
                     endpoint, variants, frozenset(each["VariantPropertyType"] for each in excluded)
                 )
-            updated = lifecycle.update(endpoint, config.name, variants, self._now())
+            # The service cannot retain the DataCaptureConfig either: the new config's applies, or none.
+            capture = config.request.get("DataCaptureConfig")
+            updated = lifecycle.update(endpoint, config.name, variants, self._now(), capture)
             self._resources.config(endpoint.config_name)  # the service refuses once the config in use was deleted
             kept = endpoint.deployment_config if request.get("RetainDeploymentConfig") else None
             deployment = request.get("DeploymentConfig") or kept
@@ -137,6 +144,7 @@ class Endpoints:
             "EndpointArn": endpoint.arn,
             "EndpointConfigName": endpoint.config_name,
             "ProductionVariants": [_summary(each) for each in endpoint.variants] or None,
+            "DataCaptureConfig": endpoint.capture and self._capture_summary(endpoint, endpoint.capture),
             "EndpointStatus": endpoint.status,
             "FailureReason": endpoint.failure_reason,
             "CreationTime": endpoint.created,
@@ -166,6 +174,16 @@ class Endpoints:
             if isinstance(each, Endpoint)
         ]
         return {"Endpoints": rows, "NextToken": token}
+
+    def _capture_summary(self, endpoint: Endpoint, config: Mapping[str, Any]) -> dict[str, Any]:
+        enabled = config.get("EnableCapture", True)
+        return {
+            "EnableCapture": enabled,
+            "CaptureStatus": "Started" if enabled and self._captures(endpoint.name) else "Stopped",
+            "CurrentSamplingPercentage": config["InitialSamplingPercentage"],
+            "DestinationS3Uri": config["DestinationS3Uri"],
+            "KmsKeyId": config.get("KmsKeyId", ""),  # the service model requires it
+        }
 
     def _check_deployment(self, deployment: Mapping[str, Any], updated: Endpoint) -> None:
         old = {each.name: each.desired_count for each in updated.variants}

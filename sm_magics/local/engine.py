@@ -17,6 +17,7 @@ from sm_magics.errors import EngineError
 from sm_magics.local.api import Account, Resources
 from sm_magics.local.artifacts import Artifacts
 from sm_magics.local.awsjson import JsonService
+from sm_magics.local.capture import Captures
 from sm_magics.local.deployment import Deployments
 from sm_magics.local.endpoints import Endpoints
 from sm_magics.local.fleet import Host
@@ -82,12 +83,19 @@ class Engine:
         self._metrics = Metrics(now)
         host = Host(self._processes, artifacts, logs, lambda: f"i-{secrets.token_hex(8)}", self._metrics.meter)
         self._runtime = Runtime(account, self._status)
+        self._captures = Captures(artifacts.place, now)
         self._deployments = Deployments(
-            self._store, host, self._runtime.routes, lambda _: (), seed=settings.seed, now=now
+            self._store, host, self._captures, self._runtime.routes, lambda _: (), seed=settings.seed, now=now
         )
         resources = Resources(self._store, artifacts, account, now)
         endpoints = Endpoints(
-            self._store, resources, account, follow=self._deployments.follow, is_alarm=lambda _: False, now=now
+            self._store,
+            resources,
+            account,
+            follow=self._deployments.follow,
+            is_alarm=lambda _: False,
+            captures=self._captures.works,
+            now=now,
         )
         self._services = {
             "sagemaker": _service("sagemaker", {**resources.operations(), **endpoints.operations()}),
@@ -121,6 +129,7 @@ class Engine:
         server.close()
         await self._answer_what_is_under_way()
         await self._deployments.stop()
+        await self._captures.close()
         self._processes.stop()
         self._store.close()
 

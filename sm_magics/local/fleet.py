@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Protocol
 from sm_magics.local.artifacts import Unpackable, Unreadable
 from sm_magics.local.instance import Instance
 from sm_magics.local.router import Lane
+from sm_magics.local.tap import Tap
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
     from pathlib import Path
 
     from sm_magics.local.artifacts import Artifacts
+    from sm_magics.local.capture import Capture
     from sm_magics.local.lifecycle import Variant
     from sm_magics.local.logs import Logs, LogStream
     from sm_magics.local.tally import Meter
@@ -89,9 +91,18 @@ class Fleet:
         What to run and how many instances of it.
     host
         What instances are run on.
+    capture
+        What keeps the requests and answers, if anything does.
     """
 
-    def __init__(self, endpoint: str, config_name: str, variants: Sequence[Variant], host: Host) -> None:
+    def __init__(
+        self,
+        endpoint: str,
+        config_name: str,
+        variants: Sequence[Variant],
+        host: Host,
+        capture: Capture | None = None,
+    ) -> None:
         self._endpoint = endpoint
         self._variants = {each.name: each for each in variants}
         self._host = host
@@ -99,9 +110,12 @@ class Fleet:
         self._born: dict[Instance, tuple[float, float]] = {}  # of replacements: when, and the pause before it
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._capture = capture
         self.lanes = {
             each.name: Lane(each.name, config_name, host.meter(endpoint, each.name, config_name)) for each in variants
         }
+        for lane in self.lanes.values():
+            lane.tap = None if capture is None else Tap(lane.variant, capture)
 
     async def start(self, progress: Callable[[Mapping[str, int]], None] = _unheard) -> None:
         """Start every instance and return when all answer their health check; see `scale`."""
@@ -158,6 +172,8 @@ class Fleet:
         for lane in self.lanes.values():
             lane.instances.clear()
             lane.abandon()
+        if self._capture:
+            await self._capture.close()
 
     async def _add(self, variant: Variant, progress: Callable[[Mapping[str, int]], None]) -> None:
         instance = await self._started(variant)

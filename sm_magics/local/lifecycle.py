@@ -80,6 +80,7 @@ class Pending:
     config_name: str
     variants: tuple[Variant, ...]
     started: float
+    capture: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,7 @@ class Endpoint:
     failure_reason: str | None = None
     deployment_config: Mapping[str, Any] | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    capture: Mapping[str, Any] | None = None  # the DataCaptureConfig
 
     def to_json(self) -> dict[str, Any]:
         """Return the endpoint as plain JSON values."""
@@ -127,13 +129,21 @@ def create(  # noqa: PLR0913 - an endpoint is its parts
     variants: Iterable[Variant],
     tags: Mapping[str, str],
     now: float,
+    capture: Mapping[str, Any] | None = None,
 ) -> Endpoint:
     """Return a new endpoint, `Creating`."""
     fleet = tuple(_launching(each, now) for each in variants)
-    return Endpoint(name, arn, "Creating", config_name, now, now, pending=Pending(config_name, fleet, now), tags=tags)
+    pending = Pending(config_name, fleet, now, capture)
+    return Endpoint(name, arn, "Creating", config_name, now, now, pending=pending, tags=tags)
 
 
-def update(endpoint: Endpoint, config_name: str, variants: Iterable[Variant], now: float) -> Endpoint:
+def update(
+    endpoint: Endpoint,
+    config_name: str,
+    variants: Iterable[Variant],
+    now: float,
+    capture: Mapping[str, Any] | None = None,
+) -> Endpoint:
     """Begin to replace the fleet by one of another config."""
     _must_be_settled(endpoint)
     if endpoint.status == "Failed":
@@ -146,7 +156,7 @@ def update(endpoint: Endpoint, config_name: str, variants: Iterable[Variant], no
         endpoint,
         status="Updating",
         modified=now,
-        pending=Pending(config_name, fleet, now),
+        pending=Pending(config_name, fleet, now, capture),
         failure_reason=None,
     )
 
@@ -247,6 +257,7 @@ def settle(endpoint: Endpoint, now: float) -> Endpoint:
     """End a creation, an update or a rescaling with what was asked for."""
     config_name = endpoint.pending.config_name if endpoint.pending else endpoint.config_name
     variants = endpoint.pending.variants if endpoint.pending else endpoint.variants
+    capture = endpoint.pending.capture if endpoint.pending else endpoint.capture
     return replace(
         endpoint,
         status="InService",
@@ -255,6 +266,7 @@ def settle(endpoint: Endpoint, now: float) -> Endpoint:
         pending=None,
         failure_reason=None,
         modified=now,
+        capture=capture,
     )
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from sm_magics.local.instance import Instance, Waiter
     from sm_magics.local.tally import Meter
+    from sm_magics.local.tap import Tap
 
 __all__ = ["Lane", "Part", "Route", "Shares"]
 
@@ -92,6 +93,7 @@ class Lane:
         self.meter = meter
         self.header = variant.encode()
         self.instances: list[Instance] = []
+        self.tap: Tap | None = None
         self._parked: deque[tuple[bytes, Waiter]] = deque()
 
     def send(self, request: bytes, waiter: Waiter) -> bool:

@@ -92,6 +92,8 @@ class Runtime:
             exchange.answer(_error("ValidationError", 400, text))
             return
         invocation = _Invocation(self, exchange, name, lane)
+        if lane.tap is not None:
+            invocation.taken = lane.tap.request(exchange.headers, exchange.body)
         self._under_way[invocation] = self._clock()
         invocation.send()
 
@@ -116,15 +118,17 @@ class Runtime:
         """Whether an invocation still wants its answer."""
         return invocation in self._under_way
 
-    def finish(self, invocation: _Invocation, status: int, response: bytes) -> None:
-        """Send the one answer of an invocation and count it by its container's status; what comes after is dropped."""
+    def finish(self, invocation: _Invocation, status: int, response: bytes) -> bool:
+        """Send the one answer of an invocation and count it by its container's status; False when it had one."""
         sent = self._under_way.pop(invocation, None)
-        if sent is not None:
-            answered = self._clock()
-            exchange, lane = invocation.exchange, invocation.lane
-            exchange.answer(response)
-            apart = sent - exchange.came + self._clock() - answered
-            lane.meter.count(status, int(1e6 * (answered - sent)), int(1e6 * apart), len(lane.instances))
+        if sent is None:
+            return False
+        answered = self._clock()
+        exchange, lane = invocation.exchange, invocation.lane
+        exchange.answer(response)
+        apart = sent - exchange.came + self._clock() - answered
+        lane.meter.count(status, int(1e6 * (answered - sent)), int(1e6 * apart), len(lane.instances))
+        return True
 
     def model_error(self, invocation: _Invocation, status: int, text: str) -> bytes:
         """Return the answer that tells of a container's error."""
@@ -150,7 +154,7 @@ class Runtime:
 class _Invocation:
     """One InvokeEndpoint that waits for its container."""
 
-    __slots__ = ("_again", "_runtime", "endpoint", "exchange", "lane")
+    __slots__ = ("_again", "_runtime", "endpoint", "exchange", "lane", "taken")
 
     def __init__(self, runtime: Runtime, exchange: Exchange, endpoint: str, lane: Lane) -> None:
         self._runtime = runtime
@@ -158,6 +162,7 @@ class _Invocation:
         self._again = False
         self.exchange = exchange
         self.endpoint = endpoint
+        self.taken: Callable[[Answer], None] | None = None  # told the answer, when it is captured
 
     @property
     def over(self) -> bool:
@@ -170,7 +175,9 @@ class _Invocation:
 
     def answered(self, answer: Answer) -> None:
         if 200 <= answer.status < 300:  # noqa: PLR2004 - the class of successes
-            self._runtime.finish(self, answer.status, _success(answer, self.lane.header))
+            told = self._runtime.finish(self, answer.status, _success(answer, self.lane.header))
+            if told and self.taken is not None:
+                self.taken(answer)
         else:
             text = answer.body.decode(errors="replace")
             self._runtime.finish(self, answer.status, self._runtime.model_error(self, answer.status, text))

@@ -1,0 +1,450 @@
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import json
+import random
+import re
+import shutil
+import time
+from itertools import count
+from pathlib import Path
+
+import pytest
+from enginekit import CallFailed, Wire, running
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sm_magics.local import capture as module
+from sm_magics.local.capture import Captures, Seen, Types, line, seen_in
+from sm_magics.local.instance import Answer
+
+TYPES = {"CaptureContentTypeHeader": {"CsvContentTypes": ["text/csv"], "JsonContentTypes": ["application/json"]}}
+NOON = 1_700_049_600.25  # 2023-11-15 12:00:00.25
+BOTH = [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}]
+
+
+def config(to="s3://captured/here", percentage=100, options=BOTH, **others):
+    return {
+        "EnableCapture": True,
+        "InitialSamplingPercentage": percentage,
+        "DestinationS3Uri": to,
+        "CaptureOptions": options,
+        **others,
+    }
+
+
+def answer(body=b"0.5", content_type=b"application/json"):
+    return Answer(200, content_type, None, body)
+
+
+class Disk:
+    """Captures that write below a directory, at a time and with ids of the test's."""
+
+    def __init__(self, root):
+        self.root, self.time, ids = root, NOON, count(1)
+        self.captures = Captures(self.place, lambda: self.time, lambda: f"id-{next(ids)}")
+
+    def place(self, _url):
+        return self.root
+
+    def open(self, seed=0, **given):
+        return self.captures.open("boston", config(**given), random.Random(seed))
+
+    @property
+    def files(self):
+        return sorted(self.root.rglob("*.jsonl"))
+
+    @property
+    def lines(self):
+        return [json.loads(each) for file in self.files for each in file.read_text().splitlines()]
+
+
+@pytest.fixture
+def disk(tmp_path):
+    return Disk(tmp_path / "captured")
+
+
+def take(capture, row=b"1", headers=(), variant="A", **given):
+    capture.take(variant, {b"content-type": b"text/csv", **dict(headers)}, row, answer(**given))
+
+
+async def until(condition):
+    for _ in range(4000):
+        if condition():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it did not happen")
+
+
+# The record
+
+
+def test_a_line_is_the_services_record():
+    seen = Seen("A", "e-1", NOON, (b"text/csv", b"1,2\n"), (b"text/csv; charset=utf-8", b"0.5"), "row-7", "x=1")
+    assert line(seen, Types.of(TYPES)) == (
+        b'{"captureData":{"endpointInput":{"observedContentType":"text/csv","mode":"INPUT","data":"1,2\\n",'
+        b'"encoding":"CSV"},"endpointOutput":{"observedContentType":"text/csv; charset=utf-8","mode":"OUTPUT",'
+        b'"data":"0.5","encoding":"CSV"}},"eventMetadata":{"eventId":"e-1","inferenceId":"row-7",'
+        b'"customAttributes":["x=1"],"inferenceTime":"2023-11-15T12:00:00Z"},"eventVersion":"0"}\n'
+    )
+
+
+@pytest.mark.parametrize(
+    ("content_type", "data", "encoding", "kept"),
+    [
+        (b"text/csv", b"1", "CSV", "1"),
+        (b"Text/CSV;header=present", b"1", "CSV", "1"),
+        (b"application/json", b'{"a": "\xc3\xbc"}', "JSON", '{"a": "ü"}'),
+        (b"application/x-npy", b"\x93NUMPY", "BASE64", base64.b64encode(b"\x93NUMPY").decode()),
+        (b"", b"1", "BASE64", "MQ=="),
+        (b"text/csv", b"\xff", "BASE64", "/w=="),
+    ],
+)
+def test_data_of_the_listed_types_is_text_and_all_other_base64(content_type, data, encoding, kept):
+    told = json.loads(line(Seen("A", "e", NOON, (content_type, data), None), Types.of(TYPES)))
+    assert told["captureData"] == {
+        "endpointInput": {
+            "observedContentType": content_type.decode(),
+            "mode": "INPUT",
+            "data": kept,
+            "encoding": encoding,
+        }
+    }
+
+
+def test_without_listed_types_everything_is_base64():
+    told = json.loads(line(Seen("A", "e", NOON, (b"text/csv", b"1"), None), Types.of({})))
+    assert told["captureData"]["endpointInput"]["encoding"] == "BASE64"
+
+
+KINDS = st.sampled_from([b"text/csv", b"text/csv; charset=utf-8", b"application/json", b"image/png", b""])
+
+
+@given(KINDS, st.binary(), KINDS, st.binary() | st.text().map(str.encode), st.text(max_size=64))
+def test_every_record_is_one_line_that_gives_back_what_was_sent_and_answered(kind, sent, kind_back, answered, ident):
+    written = line(Seen("A", ident, NOON, (kind, sent), (kind_back, answered)), Types.of(TYPES))
+    assert written.count(b"\n") == 1
+    assert seen_in(written) == {"INPUT": (kind.decode(), sent), "OUTPUT": (kind_back.decode(), answered)}
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"captureData": []}', '{"captureData": {"a": {"mode": "x"}}}'])
+def test_what_is_no_record_is_said(text):
+    with pytest.raises(ValueError):  # noqa: PT011 - of json's or ours
+        seen_in(text)
+
+
+# From records to files
+
+
+def test_files_lie_by_variant_and_hour(disk):
+    async def run():
+        capture = disk.open()
+        take(capture, b"1")
+        take(capture, b"2", variant="B")
+        disk.time += 3600
+        take(capture, b"3")
+        await capture.close()
+
+    asyncio.run(run())
+    assert [str(each.parent.relative_to(disk.root)) for each in disk.files] == [
+        "boston/A/2023/11/15/12",
+        "boston/A/2023/11/15/13",
+        "boston/B/2023/11/15/12",
+    ]
+    assert disk.files[0].name == "00-00-250-id-4.jsonl"
+
+
+@pytest.mark.parametrize(
+    ("options", "sides"),
+    [
+        (["Input"], {"endpointInput"}),
+        (["Output"], {"endpointOutput"}),
+        (["InputAndOutput"], {"endpointInput", "endpointOutput"}),
+        (["Output", "Input"], {"endpointInput", "endpointOutput"}),
+    ],
+)
+def test_the_sides_that_are_asked_for_are_captured(disk, options, sides):
+    async def run():
+        capture = disk.open(options=[{"CaptureMode": each} for each in options])
+        take(capture)
+        await capture.close()
+
+    asyncio.run(run())
+    (told,) = disk.lines
+    assert told["captureData"].keys() == sides
+
+
+def test_what_captures_nothing_is_not_opened(disk):
+    for off in (None, config(percentage=0), config() | {"EnableCapture": False}):
+        assert disk.captures.open("boston", off, random.Random(0)) is None
+
+
+@given(st.integers(1, 100), st.integers(0, 3))
+def test_the_sample_is_exact_in_every_hundred_requests(percentage, seed):
+    captures = Captures(Path, lambda: NOON)
+    capture = captures.open("boston", config("/nowhere", percentage), random.Random(seed))
+    captures.thread.shutdown()
+    drawn = [capture.wanted() for _ in range(300)]
+    assert [sum(drawn[start : start + 100]) for start in (0, 100, 200)] == [percentage] * 3
+
+
+def test_records_are_written_soon_by_themselves(disk, monkeypatch):
+    monkeypatch.setattr(module, "FLUSH_SECONDS", 0.01)
+
+    async def run():
+        capture = disk.open()
+        for row in range(3):
+            before = len(disk.files)
+            take(capture, b"%d" % row)
+            await until(lambda before=before: len(disk.files) > before)
+        await capture.close()
+
+    asyncio.run(run())
+    assert len(disk.files) == len(disk.lines) == 3
+
+
+def test_many_records_are_written_at_once(disk, monkeypatch):
+    monkeypatch.setattr(module, "FLUSH_BYTES", 10_000)
+
+    async def run():
+        capture = disk.open()
+        for row in range(100):
+            take(capture, b"%d" % row + bytes(1000))
+        await until(lambda: disk.files)  # long before FLUSH_SECONDS
+        await capture.close()
+
+    asyncio.run(run())
+    assert len(disk.lines) == 100
+
+
+def test_a_disk_that_fails_is_said_and_what_waits_is_written_when_it_is_well_again(disk, caplog, monkeypatch):
+    monkeypatch.setattr(module, "FLUSH_SECONDS", 0.01)
+    disk.root.write_text("a file where the directory should be")
+
+    async def run():
+        capture = disk.open()
+        take(capture, b"1")
+        await until(lambda: not disk.captures.works("boston"))
+        take(capture, b"2")
+        disk.root.unlink()
+        await until(lambda: disk.captures.works("boston") and len(disk.lines) == 2)
+        await capture.close()
+
+    asyncio.run(run())
+    assert len({each["eventMetadata"]["eventId"] for each in disk.lines}) == 2
+    assert "the captured data of boston cannot be written" in caplog.text
+
+
+def test_a_batch_that_fails_half_way_is_not_written_twice(disk, monkeypatch):
+    monkeypatch.setattr(module, "FLUSH_SECONDS", 0.01)
+    disk.root.mkdir()
+    (disk.root / "boston").mkdir()
+    (disk.root / "boston" / "B").write_text("a file where the directory should be")
+
+    async def run():
+        capture = disk.open()
+        take(capture, b"1")
+        take(capture, b"2", variant="B")
+        await until(lambda: not disk.captures.works("boston"))
+        assert not disk.files
+        (disk.root / "boston" / "B").unlink()
+        await capture.close()
+
+    asyncio.run(run())
+    assert len(disk.lines) == 2
+
+
+def test_memory_is_bounded_while_the_disk_does_not_take_records(disk, caplog, monkeypatch):
+    monkeypatch.setattr(module, "MAX_HELD", 10_000)
+    disk.root.write_text("a file where the directory should be")
+
+    async def run():
+        capture = disk.open()
+        for _ in range(100):
+            take(capture, bytes(400))
+        dropped = capture.dropped
+        assert not disk.captures.works("boston")
+        await capture.close()
+        return dropped
+
+    assert asyncio.run(run()) == 91
+    assert "100 captured records of boston are lost" in caplog.text
+
+
+def test_what_a_killed_engine_had_not_finished_is_removed(disk):
+    folder = disk.root / "boston/A/2023/11/15/12"
+    folder.mkdir(parents=True)
+    (folder / ".00-00-000-x.jsonl.part").write_text('{"capt')
+    (folder / "00-00-000-y.jsonl").write_text("{}\n")
+
+    async def run():
+        await disk.open().close()
+        await disk.captures.close()
+
+    asyncio.run(run())
+    assert [each.name for each in folder.iterdir()] == ["00-00-000-y.jsonl"]
+
+
+# The engine
+
+
+def captured(root, name):
+    """Return the lines captured of an endpoint, and check that every one is whole."""
+    lines = []
+    for file in sorted(Path(root, name).rglob("*.jsonl")):
+        text = file.read_bytes()
+        assert text.endswith(b"\n")
+        lines += [json.loads(each) for each in text.splitlines()]
+    return lines
+
+
+def serve(engine, name, capture, model=None):
+    """Bring an endpoint with capture into service."""
+    model = model or engine.echo(f"m-{name}")
+    variant = {"VariantName": "A", "ModelName": model, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    engine.call(
+        "CreateEndpointConfig", EndpointConfigName=f"c-{name}", ProductionVariants=[variant], DataCaptureConfig=capture
+    )
+    engine.call("CreateEndpoint", EndpointName=name, EndpointConfigName=f"c-{name}")
+    assert engine.settled(name)["EndpointStatus"] == "InService"
+    return name
+
+
+def invoke_all(engine, name, rows):
+    async def run():
+        wire = await Wire.open(engine.about)
+        got = [await wire.ask(engine.signer.invocation(name, row)) for row in rows]
+        wire.close()
+        return got
+
+    return asyncio.run(run())
+
+
+def wait_for(condition, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def test_an_endpoint_captures_what_it_was_asked_and_answered(engine):
+    root = engine.about.artifact_path("captured", "here")
+    name = serve(engine, "captures", config(percentage=20, **TYPES))
+    assert engine.describe(name)["DataCaptureConfig"] == {
+        "EnableCapture": True,
+        "CaptureStatus": "Started",
+        "CurrentSamplingPercentage": 20,
+        "DestinationS3Uri": "s3://captured/here",
+        "KmsKeyId": "",
+    }
+    replies = invoke_all(engine, name, range(50))
+    assert all(each.status == 200 for each in replies)
+    engine.call("DeleteEndpoint", EndpointName=name)
+    assert engine.settled(name) is None
+    lines = captured(root, name)
+    assert len(lines) == 10
+    for each in lines:
+        sides = each["captureData"]
+        assert (
+            float(sides["endpointInput"]["data"])
+            == json.loads(sides["endpointOutput"]["data"])["predictions"][0]["score"]
+        )
+        assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", each["eventMetadata"]["inferenceTime"])
+    assert len({each["eventMetadata"]["eventId"] for each in lines}) == 10
+
+
+def test_an_inference_id_and_attributes_are_kept_and_failures_are_not_captured(engine, tmp_path):
+    name = serve(engine, "identified", config(f"file://{tmp_path}"))
+    ids = {"x-amzn-sagemaker-inference-id": "row-7", "x-amzn-sagemaker-custom-attributes": "a=b"}
+    assert engine.invoke(name, 7, **ids).status == 200
+    assert engine.invoke(name, "text").status == 424
+    engine.call("DeleteEndpoint", EndpointName=name)
+    assert engine.settled(name) is None
+    (told,) = captured(tmp_path, name)
+    assert told["eventMetadata"]["inferenceId"] == "row-7"
+    assert told["eventMetadata"]["customAttributes"] == ["a=b"]
+    assert seen_in(json.dumps(told))["INPUT"] == ("text/csv", b"7")
+
+
+def test_an_update_takes_the_capture_of_the_new_config_and_writes_what_the_old_one_had(engine, tmp_path):
+    name = serve(engine, "recaptured", config(f"file://{tmp_path}"))
+    invoke_all(engine, name, range(3))
+    engine.config("c-uncaptured", ("A", f"m-{name}"))
+    engine.call("UpdateEndpoint", EndpointName=name, EndpointConfigName="c-uncaptured", RetainAllVariantProperties=True)
+    assert "DataCaptureConfig" not in engine.settled(name)
+    assert len(captured(tmp_path, name)) == 3
+    invoke_all(engine, name, range(3))
+    engine.call("DeleteEndpoint", EndpointName=name)
+    assert engine.settled(name) is None
+    assert len(captured(tmp_path, name)) == 3
+
+
+def test_capture_that_is_off_is_told_as_stopped(engine):
+    name = serve(engine, "switched-off", config() | {"EnableCapture": False})
+    told = engine.describe(name)["DataCaptureConfig"]
+    assert (told["EnableCapture"], told["CaptureStatus"]) == (False, "Stopped")
+    engine.call("DeleteEndpoint", EndpointName=name)
+
+
+def test_a_destination_that_cannot_be_written_is_refused(engine):
+    model = engine.echo("m-nowhere")
+    for to in ("https://bucket/x", "s3://bucket/../../x", "s3://../x"):
+        with pytest.raises(CallFailed, match=r"DestinationS3Uri .* cannot be used"):
+            serve(engine, "nowhere", config(to), model)
+
+
+def test_a_destination_that_fails_stops_the_capture_and_nothing_else(tmp_path):
+    to = tmp_path / "captured"
+    to.write_text("a file where the directory should be")
+    with running(tmp_path / "state", changed={"capture.FLUSH_SECONDS": 0.05}) as engine:
+        name = serve(engine, "boston", config(f"file://{to}"))
+        assert [each.status for each in invoke_all(engine, name, range(20))] == [200] * 20
+        wait_for(lambda: engine.describe(name)["DataCaptureConfig"]["CaptureStatus"] == "Stopped")
+        to.unlink()
+        wait_for(lambda: engine.describe(name)["DataCaptureConfig"]["CaptureStatus"] == "Started")
+        assert len(captured(to, name)) == 20
+
+
+def test_a_graceful_stop_writes_everything_and_a_restart_goes_on(tmp_path):
+    to, state = tmp_path / "captured", tmp_path / "state"
+    with running(state) as engine:
+        name = serve(engine, "boston", config(f"file://{to}"))
+        invoke_all(engine, name, range(5))
+        assert engine.stop() == 0
+        assert len(captured(to, name)) == 5
+    with running(state) as engine:
+        assert engine.describe(name)["DataCaptureConfig"]["CaptureStatus"] == "Started"
+        invoke_all(engine, name, range(5))
+        assert engine.stop() == 0
+    assert len(captured(to, name)) == 10
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_an_engine_killed_while_it_captures_leaves_whole_lines_only(tmp_path, seed):
+    to, state = tmp_path / "captured", tmp_path / "state"
+    rng = random.Random(seed)
+    with running(state, changed={"capture.FLUSH_SECONDS": 0.001}) as engine:
+        name = serve(engine, "boston", config(f"file://{to}"))
+
+        async def storm():
+            wire = await Wire.open(engine.about)
+            end = time.monotonic() + rng.uniform(0.3, 0.8)
+            while time.monotonic() < end:
+                await wire.ask(engine.signer.invocation(name, "1"))
+            engine.process.kill()
+            with contextlib.suppress(OSError, asyncio.IncompleteReadError):
+                await wire.ask(engine.signer.invocation(name, "1"))
+
+        asyncio.run(storm())
+        engine.process.wait()
+    before = captured(to, name)
+    assert before
+    with running(state) as engine:
+        engine.settled(name)
+        invoke_all(engine, name, range(2))
+        assert engine.stop() == 0
+    assert len(captured(to, name)) == len(before) + 2
+    assert not list(to.rglob(".*"))
+    shutil.rmtree(to)
