@@ -5,6 +5,7 @@ Messages in quotes are the service's own; where the service is unknown or the en
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -90,8 +91,7 @@ class Resources:
         _refuse_members(container, _NOT_OFFERED_IN_CONTAINER)
         if not container.get("Image"):
             raise Refused("Specify one of either Image and Model Data URL or ModelPackageName in container definition.")
-        if containers.find(container["Image"]) is None:
-            raise Refused(f'The embedded engine has no container that serves image "{container["Image"]}".')
+        _check_image(container["Image"])
         await self._check_data(container.get("ModelDataUrl"), request.get("ExecutionRoleArn", ""))
         name = request["ModelName"]
         arn = self._account.arn("model", name)
@@ -234,6 +234,17 @@ def _limited(tags: dict[str, str]) -> dict[str, str]:
 def not_offered(what: str) -> Refused:
     """Return the refusal of something that SageMaker has and the engine does not."""
     return Refused(f"The embedded engine does not offer {what}.")
+
+
+def _check_image(image: str) -> None:
+    command = containers.local_command(image)
+    if command is None:
+        if containers.find(image) is None:
+            raise Refused(f'The embedded engine has no container that serves image "{image}".')
+    elif not command.is_file():
+        raise Refused(f'Image "{image}" is no file of this machine.')
+    elif not os.access(command, os.X_OK):
+        raise Refused(f'Image "{image}" is a file that cannot be executed.')
 
 
 def _refuse_members(request: Mapping[str, Any], names: tuple[str, ...]) -> None:

@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import socket
-from typing import TYPE_CHECKING, Protocol
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from sm_magics.local import containers
 from sm_magics.local.artifacts import Unpackable, Unreadable
-from sm_magics.local.instance import Instance
+from sm_magics.local.instance import Instance, Program
 from sm_magics.local.router import Lane
 from sm_magics.local.tap import Tap
+from sm_magics.local.tcp_instance import TcpInstance
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
-    from pathlib import Path
 
     from sm_magics.local.artifacts import Artifacts
     from sm_magics.local.capture import Capture
+    from sm_magics.local.instance import Launcher, Serving
     from sm_magics.local.lifecycle import Variant
     from sm_magics.local.logs import Logs, LogStream
     from sm_magics.local.tally import Meter
 
-__all__ = ["Fleet", "Host", "Launcher", "StartFailed"]
+__all__ = ["Fleet", "Host", "StartFailed"]
 
 _LOG = logging.getLogger(__name__)
 FIRST_PAUSE = 0.05  # seconds before a dead instance is started again; doubled each time, while it keeps dying
@@ -34,25 +38,6 @@ DRAIN_SECONDS = 70.0  # a model may take 60 s to answer
 
 class StartFailed(Exception):  # noqa: N818 - named for what happened
     """A variant cannot be started; the text is the service's FailureReason."""
-
-
-class Launcher(Protocol):
-    """Starts and stops the processes of instances."""
-
-    async def launch(  # noqa: PLR0913 - a process is its parts
-        self,
-        *,
-        image: str,
-        directory: Path,
-        environment: Mapping[str, str],
-        connection: socket.socket,
-        log: int,
-        shared: int,
-    ) -> int:
-        """Start a process that serves on `connection`, prints to `log` and counts in `shared`; return its pid."""
-
-    def kill(self, pid: int) -> None:
-        """End a process at once."""
 
 
 class Host:
@@ -107,7 +92,7 @@ class Fleet:
         self._variants = {each.name: each for each in variants}
         self._host = host
         self._wanted = dict.fromkeys(self._variants, 0)
-        self._born: dict[Instance, tuple[float, float]] = {}  # of replacements: when, and the pause before it
+        self._born: dict[Serving, tuple[float, float]] = {}  # of replacements: when, and the pause before it
         self._tasks: set[asyncio.Task[None]] = set()
         self._stopping = False
         self._capture = capture
@@ -180,33 +165,26 @@ class Fleet:
         self._join(instance)
         progress(self.counts)
 
-    def _join(self, instance: Instance) -> None:
+    def _join(self, instance: Serving) -> None:
         lane = self.lanes[instance.variant]
         lane.instances.append(instance)
         lane.release()
 
-    async def _started(self, variant: Variant) -> Instance:
+    async def _started(self, variant: Variant) -> Serving:
         name = self._host.new_id()
         log = self._host.logs.stream(self._endpoint, variant.name, name)
         directory = await self._model_directory(variant, log)
-        ours, theirs = socket.socketpair()
-        instance = Instance(name, variant.name, self._ended)
+        program = Program(variant.image, directory, _environment(variant, directory), log)
+        kind = Instance if containers.local_command(variant.image) is None else TcpInstance
+        instance: Serving = kind(name, variant.name, self._ended)
+        late = False
         try:
             async with asyncio.timeout(variant.startup_seconds):
-                with theirs:
-                    await asyncio.get_running_loop().create_unix_connection(lambda: instance, sock=ours)
-                    instance.pid = await self._host.launcher.launch(
-                        image=variant.image,
-                        directory=directory,
-                        environment=_environment(variant, directory),
-                        connection=theirs,
-                        log=log.open_pipe(),
-                        shared=instance.begun.descriptor,
-                    )
+                await instance.launch(self._host.launcher, program)
                 health = await instance.ping()
         except OSError as error:  # TimeoutError is one too
-            health = None
-            if not isinstance(error, TimeoutError):
+            health, late = None, isinstance(error, TimeoutError)
+            if not late:
                 log.write(f"ERROR the container's process cannot be started: {error}")
             else:
                 log.write(f"ERROR the container did not answer its health check in {variant.startup_seconds:g} s")
@@ -215,14 +193,11 @@ class Fleet:
             raise
         if health is None or health.status != HEALTHY:
             self._abort(instance)
-            raise StartFailed(
-                f"The primary container for production variant {variant.name} did not pass the ping health check. "
-                "Please check CloudWatch logs for this endpoint."
-            )
+            raise StartFailed(_why(variant, ended=health is None and not late and kind is TcpInstance))
         instance.ready = True
         return instance
 
-    def _abort(self, instance: Instance) -> None:
+    def _abort(self, instance: Serving) -> None:
         instance.close()
         if instance.pid is not None:
             self._host.launcher.kill(instance.pid)
@@ -247,7 +222,7 @@ class Fleet:
                 "that the object located at the URL is a valid tar.gz archive."
             ) from None
 
-    async def _retire(self, instance: Instance) -> None:
+    async def _retire(self, instance: Serving) -> None:
         """Take no more requests, answer those under way, and end."""
         instance.ready = False
         try:
@@ -259,7 +234,7 @@ class Fleet:
         finally:
             instance.close()
 
-    def _ended(self, instance: Instance) -> None:
+    def _ended(self, instance: Serving) -> None:
         """Start an instance anew that died by itself."""
         group = self.lanes[instance.variant].instances
         if self._stopping or instance not in group:
@@ -308,10 +283,23 @@ async def _all(starts: Iterable[Coroutine[None, None, None]]) -> None:
         raise failures.exceptions[0] from None
 
 
+def _why(variant: Variant, *, ended: bool) -> str:
+    if ended:
+        return (
+            f"CannotStartContainerError. Please ensure the model container for variant {variant.name} starts correctly "
+            f"when invoked with 'docker run {variant.image} serve'"
+        )
+    return (
+        f"The primary container for production variant {variant.name} did not pass the ping health check. "
+        "Please check CloudWatch logs for this endpoint."
+    )
+
+
 def _environment(variant: Variant, directory: Path) -> Mapping[str, str]:
     """Return the environment that the container contract names, and nothing of the user's."""
     return {
-        "PATH": "/usr/local/bin:/usr/bin:/bin",
+        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+        "HOME": tempfile.gettempdir(),  # not the user's: there are credentials in it
         "LANG": "C.UTF-8",
         "SM_MODEL_DIR": str(directory),
         "SAGEMAKER_BIND_TO_PORT": "8080",

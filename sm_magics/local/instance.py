@@ -10,16 +10,21 @@ from __future__ import annotations
 import asyncio
 import mmap
 import os
+import socket
 import tempfile
 from collections import deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
 import httptools
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
-__all__ = ["Answer", "Instance", "Waiter"]
+    from sm_magics.local.logs import LogStream
+
+__all__ = ["PING", "Answer", "Instance", "Launcher", "PingWaiter", "Program", "Serving", "Waiter"]
 
 PING = b"GET /ping HTTP/1.1\r\n\r\n"
 
@@ -45,6 +50,68 @@ class Waiter(Protocol):
 
     def lost(self, *, started: bool) -> None:
         """Learn that the instance ended before it answered, and whether it may have begun with the request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """What an instance runs: an image on a model's directory, with an environment, and where it prints to."""
+
+    image: str
+    directory: Path
+    environment: Mapping[str, str]
+    log: LogStream
+
+
+class Launcher(Protocol):
+    """Starts and stops the processes of instances."""
+
+    async def launch(  # noqa: PLR0913 - a process is its parts
+        self,
+        *,
+        image: str,
+        directory: Path,
+        environment: Mapping[str, str],
+        connection: socket.socket,
+        log: int,
+        shared: int,
+    ) -> int:
+        """Start a worker that serves on `connection`, prints to `log` and counts in `shared`; return its pid."""
+
+    async def run(
+        self, *, command: Path, environment: Mapping[str, str], log: int, ended: Callable[[int], None]
+    ) -> int:
+        """Start a program that prints to `log`; return its pid, and call `ended` with its status when it ends."""
+
+    def kill(self, pid: int) -> None:
+        """End a process at once."""
+
+    def terminate(self, pid: int, seconds: float) -> None:
+        """Ask a process to end, and make it after a while."""
+
+
+class Serving(Protocol):
+    """One instance to the router and to its fleet, whatever it is and however it is reached."""
+
+    name: str
+    variant: str
+    ready: bool
+    outstanding: int
+    pid: int | None
+
+    async def launch(self, launcher: Launcher, program: Program) -> None:
+        """Start its process."""
+
+    def send(self, request: bytes, waiter: Waiter) -> None:
+        """Send a whole HTTP request; `waiter` gets the answer."""
+
+    async def ping(self) -> Answer | None:
+        """Ask for the instance's health; None when it ended instead of answering."""
+
+    async def drained(self) -> None:
+        """Return when every request has been answered."""
+
+    def close(self) -> None:
+        """End it."""
 
 
 class BegunCount:
@@ -93,6 +160,20 @@ class Instance(asyncio.Protocol):
         self._custom_attributes: bytes | None = None
         self._body: list[bytes] = []
 
+    async def launch(self, launcher: Launcher, program: Program) -> None:
+        """Start the worker at the other end of a new connection."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            await asyncio.get_running_loop().create_unix_connection(lambda: self, sock=ours)
+            self.pid = await launcher.launch(
+                image=program.image,
+                directory=program.directory,
+                environment=program.environment,
+                connection=theirs,
+                log=program.log.open_pipe(),
+                shared=self.begun.descriptor,
+            )
+
     def send(self, request: bytes, waiter: Waiter) -> None:
         """Send a whole HTTP request; `waiter` gets the answer."""
         if self._transport is None:
@@ -105,7 +186,7 @@ class Instance(asyncio.Protocol):
 
     async def ping(self) -> Answer | None:
         """Ask for the instance's health; None when it ended instead of answering."""
-        waiter = _Ping()
+        waiter = PingWaiter()
         self.send(PING, waiter)
         return await waiter.future
 
@@ -172,10 +253,11 @@ class Instance(asyncio.Protocol):
         waiter.answered(answer)
 
 
-class _Ping:
-    over = False
+class PingWaiter:
+    """Waits for the answer to a health check: a future of it, or of None when it is lost."""
 
     def __init__(self) -> None:
+        self.over = False
         self.future: asyncio.Future[Answer | None] = asyncio.get_running_loop().create_future()
 
     def answered(self, answer: Answer) -> None:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Iterable, Mapping, Sequence
 
-    from sm_magics.local.instance import Instance, Waiter
+    from sm_magics.local.instance import Serving, Waiter
     from sm_magics.local.tally import Meter
     from sm_magics.local.tap import Tap
 
@@ -92,13 +92,13 @@ class Lane:
         self.config_name = config_name
         self.meter = meter
         self.header = variant.encode()
-        self.instances: list[Instance] = []
         self.tap: Tap | None = None
+        self.instances: list[Serving] = []
         self._parked: deque[tuple[bytes, Waiter]] = deque()
 
     def send(self, request: bytes, waiter: Waiter) -> bool:
         """Send a request to an instance, or park it; False when too many are parked."""
-        best: Instance | None = None
+        best: Serving | None = None
         for instance in self.instances:
             if instance.ready and (best is None or instance.outstanding < best.outstanding):
                 best = instance

@@ -4,14 +4,17 @@ So heavy imports are paid once and workers share their memory. The template neve
 lives no longer than the engine: when the engine's socket ends, it ends, and its workers with it.
 
 Messages on the socket are JSON lines. The engine says `{"fork": {...}}` with the worker's socket, its log and the
-memory that it shares with the engine attached, or `{"kill": pid}`; the template says `{"forked": pid, "id": ...}` and
-`{"ended": pid, "status": ...}`.
+memory that it shares with the engine attached, `{"run": {...}}` with a program's log attached, or
+`{"kill": pid, "signal": ...}`; the template says `{"forked": pid, "id": ...}` and `{"ended": pid, "status": ...}`.
+
+Each process leads a session of its own, and is signalled together with all that it has started.
 """
 
 from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import gc
 import json
 import mmap
@@ -60,8 +63,7 @@ class Template:
             if self._control.fileno() in ready and not self._hear():
                 break
         for pid in self._children:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+            _signal(pid, signal.SIGKILL)
 
     def _hear(self) -> bool:
         data, descriptors, _, _ = socket.recv_fds(self._control, MAX_MESSAGE, 16)
@@ -72,8 +74,10 @@ class Template:
             message = json.loads(line)
             if "fork" in message:
                 self._fork(message["fork"])
+            elif "run" in message:
+                self._run(message["run"])
             elif message["kill"] in self._children:
-                os.kill(message["kill"], signal.SIGKILL)
+                _signal(message["kill"], message["signal"])
         return bool(data)
 
     def _fork(self, order: Mapping[str, Any]) -> None:
@@ -82,10 +86,20 @@ class Template:
         pid = os.fork()
         if pid == 0:
             self._become_worker(order, connection, log, shared)
-        for each in (connection, log, shared):
+        self._born(pid, order["id"], connection, log, shared)
+
+    def _run(self, order: Mapping[str, Any]) -> None:
+        log = self._attached.pop(0)
+        pid = os.fork()
+        if pid == 0:
+            self._become_program(order, log)
+        self._born(pid, order["id"], log)
+
+    def _born(self, pid: int, number: int, *given: int) -> None:
+        for each in given:
             os.close(each)
         self._children.add(pid)
-        self._say({"forked": pid, "id": order["id"]})
+        self._say({"forked": pid, "id": number})
 
     def _preload(self, image: str) -> None:
         kind = containers.find(image)
@@ -98,18 +112,7 @@ class Template:
     def _become_worker(self, order: Mapping[str, Any], connection: int, log: int, shared: int) -> NoReturn:
         status = 1
         try:
-            signal.set_wakeup_fd(-1)
-            signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            self._control.close()
-            for each in self._wake:
-                os.close(each)
-            _die_with_parent()
-            nothing = os.open(os.devnull, os.O_RDONLY)
-            for given, place in ((nothing, 0), (log, 1)):
-                os.dup2(given, place)
-            os.close(nothing)
-            os.dup2(log, 2)
-            os.close(log)
+            self._leave(log)
             sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a text file, as Python starts it
             os.environ.clear()
             os.environ.update(order["environment"])
@@ -129,6 +132,35 @@ class Template:
             sys.stderr.flush()
             os._exit(status)
 
+    def _become_program(self, order: Mapping[str, Any], log: int) -> NoReturn:
+        try:
+            self._leave(log)
+            for each in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
+                signal.signal(each, signal.SIG_DFL)  # Python ignores them, and a program would go on to
+            os.closerange(3, os.sysconf("SC_OPEN_MAX"))
+            os.chdir(Path(order["command"]).parent)
+            os.execve(order["command"], [order["command"], "serve"], order["environment"])  # noqa: S606 - no shell
+        except BaseException as error:  # noqa: BLE001 - a forked child must never return into the template's loop
+            os.write(2, f"ERROR {order['command']} cannot be started: {_reason(error, order['command'])}\n".encode())
+        finally:
+            os._exit(127)
+
+    def _leave(self, log: int) -> None:
+        """Leave the template behind in a forked child, and print to `log`."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        self._control.close()
+        for each in self._wake:
+            os.close(each)
+        os.setsid()
+        _die_with_parent()
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        for given, place in ((nothing, 0), (log, 1)):
+            os.dup2(given, place)
+        os.close(nothing)
+        os.dup2(log, 2)
+        os.close(log)
+
     def _reap(self) -> None:
         with contextlib.suppress(ChildProcessError):
             while True:
@@ -136,11 +168,33 @@ class Template:
                 if pid == 0:
                     return
                 self._children.discard(pid)
+                with contextlib.suppress(ProcessLookupError, PermissionError):
+                    os.killpg(pid, signal.SIGKILL)  # what it had started and left behind
                 self._say({"ended": pid, "status": os.waitstatus_to_exitcode(status)})
 
     def _say(self, message: Mapping[str, Any]) -> None:
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
             self._control.sendall(json.dumps(message).encode() + b"\n")
+
+
+def _signal(pid: int, number: int) -> None:
+    """Signal a process and all that it has started."""
+    try:
+        os.killpg(pid, number)
+    except (ProcessLookupError, PermissionError):  # no such group: it has not made it yet, or all have ended
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _reason(error: BaseException, command: str) -> str:
+    """Return why a program cannot be started, in words that help."""
+    if isinstance(error, FileNotFoundError) and Path(command).is_file():
+        with Path(command).open("rb") as file:
+            line = file.readline(256).decode(errors="replace").strip()
+        return f"there is no such interpreter as its first line names: {line}"
+    if isinstance(error, OSError) and error.errno == errno.ENOEXEC:
+        return "it is no program; let its first line name an interpreter, such as #!/usr/bin/env python3"
+    return str(getattr(error, "strerror", None) or error)
 
 
 def _die_with_parent() -> None:

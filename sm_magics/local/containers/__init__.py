@@ -9,16 +9,17 @@ from __future__ import annotations
 import contextlib
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+from urllib.parse import unquote, urlsplit
 
 from sm_magics.local.containers import linear_learner, xgboost, xgboost_library
 from sm_magics.local.containers.contract import Container, LoadError, Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
-__all__ = ["Container", "Kind", "LoadError", "Request", "Response", "find"]
+__all__ = ["Container", "Kind", "LoadError", "Request", "Response", "find", "local_command"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,3 +68,13 @@ def find(image_uri: str) -> Kind | None:
     tag = image["tag"] or "latest"
     first_party = image["repository"] != "sagemaker-xgboost"
     return Kind(name, "1" if first_party and tag == "latest" else tag)  # of those images latest is the same as 1
+
+
+def local_command(image: str) -> Path | None:
+    """Return the program of this machine that an image is: an absolute path or a `file://` URI; None for any other.
+
+    What a URI has after a `#`, such as a fingerprint of the program, names nothing.
+    """
+    if image.startswith("file:///"):
+        return Path(unquote(urlsplit(image).path))
+    return Path(image) if image.startswith("/") else None

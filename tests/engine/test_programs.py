@@ -1,0 +1,184 @@
+"""Programs of the user as containers, on a real engine."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from enginekit import ROLE, CallFailed, launch
+
+from sm_magics.models import archive
+
+SERVER = """
+import http.server, json, os, sys, threading, time
+
+print("arguments", sys.argv[1:], flush=True)
+
+class Model(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200 if self.path == "/ping" else 404)
+        self.end_headers()
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        if body == "die":
+            os._exit(9)
+        told = {
+            "pid": os.getpid(), "body": body, "headers": dict(self.headers), "environment": dict(os.environ),
+            "model": open(os.path.join(os.environ["SM_MODEL_DIR"], "weights.txt")).read(), "place": os.getcwd(),
+        }
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        custom = "X-Amzn-SageMaker-Custom-Attributes"
+        self.send_header(custom, self.headers.get(custom, ""))
+        self.end_headers()
+        self.wfile.write(json.dumps(told).encode())
+
+http.server.ThreadingHTTPServer(("127.0.0.1", int(os.environ["SAGEMAKER_BIND_TO_PORT"])), Model).serve_forever()
+"""
+
+
+def write(path, text, mode=0o755):
+    path.write_text(text)
+    path.chmod(mode)
+    return path
+
+
+@pytest.fixture
+def script(tmp_path):
+    """Return a shell script that serves through a child of its own, as such scripts do."""
+    write(tmp_path / "server.py", SERVER)
+    return write(tmp_path / "serve.sh", '#!/bin/sh\npython3 server.py "$@" & wait\n')
+
+
+def create(engine, name, image, environment=None, startup=None):
+    """Make an endpoint of a program, and wait until it has settled."""
+    data = engine.about.artifact_path("models", f"{name}.tar.gz")
+    data.parent.mkdir(parents=True, exist_ok=True)
+    data.write_bytes(archive.pack({"weights.txt": b"heavy"}))
+    container = {
+        "Image": str(image),
+        "ModelDataUrl": f"s3://models/{name}.tar.gz",
+        "Environment": environment or {},
+    }
+    engine.call("CreateModel", ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
+    variant = {"VariantName": "A", "ModelName": name, "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    if startup:
+        variant["ContainerStartupHealthCheckTimeoutInSeconds"] = startup
+    engine.call("CreateEndpointConfig", EndpointConfigName=name, ProductionVariants=[variant])
+    engine.call("CreateEndpoint", EndpointName=name, EndpointConfigName=name)
+    return engine.settled(name)
+
+
+def log(engine, name):
+    """Return what the instances of an endpoint printed."""
+    folder = engine.state / "logs" / name / "A"
+    return "\n".join(each.read_text() for each in sorted(folder.iterdir()))
+
+
+def until(true, seconds=20):
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def runs(pid):
+    """Whether a process runs; one that has ended and is only not waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def test_a_program_serves_by_the_contract_and_knows_nothing_of_the_user(tmp_path, script, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "the user's own")
+    engine = launch(tmp_path / "state")
+    try:
+        told = create(engine, "prog", script.as_uri() + "#1a2b", {"OWN": "1"})
+        assert (told["EndpointStatus"], told.get("FailureReason")) == ("InService", None)
+        reply = engine.invoke("prog", "1,2", **{"x-amzn-sagemaker-custom-attributes": "trace=7"})
+        seen = json.loads(reply.body)
+        assert (reply.status, seen["body"], seen["model"]) == (200, "1,2", "heavy")
+        assert reply.headers["x-amzn-sagemaker-custom-attributes"] == "trace=7"
+        assert seen["place"] == str(script.parent)
+        environment = seen["environment"]
+        assert environment["OWN"] == "1"
+        assert not [each for each in environment if each.startswith("AWS")]
+        assert environment["HOME"] != str(Path.home())
+        assert "arguments ['serve']" in log(engine, "prog")
+
+        group = os.getpgid(seen["pid"])
+        assert group not in {seen["pid"], os.getpgid(engine.about.pid)}
+        engine.call("DeleteEndpoint", EndpointName="prog")
+        engine.settled("prog")
+        until(lambda: not runs(seen["pid"]) and not runs(group))
+    finally:
+        engine.stop()
+
+
+def test_one_that_dies_loses_what_it_had_read_and_is_started_again(engine, script):
+    create(engine, "dying", script)
+    first = json.loads(engine.invoke("dying", "1").body)["pid"]
+    reply = engine.invoke("dying", "die")
+    assert (reply.status, json.loads(reply.body)["OriginalStatusCode"]) == (424, 500)
+    until(lambda: engine.invoke("dying", "1").status == 200)
+    assert json.loads(engine.invoke("dying", "1").body)["pid"] != first
+    assert "the container ended by itself; a new instance is started" in log(engine, "dying")
+    engine.call("DeleteEndpoint", EndpointName="dying")
+
+
+@pytest.mark.parametrize("killed", ["engine", "template"])
+def test_no_program_outlives_the_engine_or_the_process_that_started_it(tmp_path, script, killed):
+    engine = launch(tmp_path / "state")
+    try:
+        create(engine, "prog", script)
+        pid = json.loads(engine.invoke("prog", "1").body)["pid"]
+        leader = os.getpgid(pid)
+        if killed == "engine":
+            engine.kill()
+        else:
+            os.kill(engine.template, signal.SIGKILL)
+            until(lambda: engine.invoke("prog", "1").status == 200)
+        until(lambda: not runs(pid) and not runs(leader))
+    finally:
+        if killed == "template":
+            engine.stop()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("#!/no/such/interpreter\n", "there is no such interpreter as its first line names: #!/no/such/interpreter"),
+        ("echo hello\n", "it is no program; let its first line name an interpreter"),
+        ("#!/bin/sh\necho it hurts >&2\nexit 3\n", "it hurts"),
+        ("#!/bin/sh\necho it hurts >&2\nexit 3\n", "ERROR the container's process ended with status 3"),
+    ],
+)
+def test_one_that_cannot_start_fails_at_once_with_a_log_that_says_why(engine, tmp_path, text, said):
+    name = tmp_path.name.replace("_", "-")
+    told = create(engine, name, write(tmp_path / "serve", text))
+    assert told["EndpointStatus"] == "Failed"
+    assert told["FailureReason"] == (
+        "CannotStartContainerError. Please ensure the model container for variant A starts correctly when invoked "
+        f"with 'docker run {tmp_path / 'serve'} serve'"
+    )
+    assert said in log(engine, name)
+
+
+def test_one_that_is_missing_or_cannot_be_executed_is_refused(engine, tmp_path):
+    with pytest.raises(CallFailed, match="is no file of this machine"):
+        create(engine, "missing", tmp_path / "serve")
+    with pytest.raises(CallFailed, match="is a file that cannot be executed"):
+        create(engine, "plain", write(tmp_path / "serve", "", 0o644))
+
+
+def test_it_inherits_no_ignored_signal_and_no_open_file_of_ours(engine, tmp_path):
+    lines = ["#!/bin/sh", "grep SigIgn /proc/self/status", "ls -C /proc/self/fd"]
+    create(engine, "clean", write(tmp_path / "serve", "\n".join(lines)))
+    assert "SigIgn:\t0000000000000000" in log(engine, "clean")
+    assert "0  1  2  3" in log(engine, "clean")  # the last is that of the listing
