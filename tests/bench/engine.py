@@ -8,9 +8,7 @@ every request carries a signature that the engine verifies.
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import re
 import shutil
 import subprocess
 import sys
@@ -20,10 +18,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-import numpy as np
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest
-from xgboost import XGBRegressor
+from measured import descendants, request_script, resident, signed_headers, the_model, wrk
 
 from sm_magics.clock import Clock
 from sm_magics.connection import connect_local
@@ -44,9 +39,7 @@ def main() -> None:
     given = parser.parse_args()
     if shutil.which("wrk") is None:
         sys.exit("wrk is not installed: apt-get install wrk")
-    rng = np.random.default_rng(0)
-    rows = rng.normal(size=(500, 13)).round(3)
-    model = XGBRegressor(n_estimators=100, max_depth=4, n_jobs=1).fit(rows, rows @ rng.normal(size=13))
+    model, rows = the_model()
     body = ",".join(map(str, rows[0]))
     with tempfile.TemporaryDirectory() as folder:
         report("%load_ext, CPU in a live kernel", f"{load_ext():.1f} ms")
@@ -114,16 +107,18 @@ def throughput(connection, body: str, given) -> None:
         port = int(echo.stdout.readline())
         with tempfile.TemporaryDirectory() as folder:
             for _ in range(given.rounds):
-                script = signed_script(Path(folder, "wrk.lua"), connection, body)
+                headers = signed_headers(connection, "bench", body)
+                script = request_script(Path(folder, "wrk.lua"), headers, body)
                 for number in CONNECTIONS:
                     for name, url in (("engine", connection.endpoint_url), ("bare echo", f"http://127.0.0.1:{port}")):
-                        found.setdefault((name, number), []).append(wrk(url, script, number, given.seconds))
+                        load = wrk(f"{url}/endpoints/bench/invocations", script, number, given.seconds)
+                        found.setdefault((name, number), []).append(load)
     finally:
         echo.terminate()
         echo.wait()
     for number in CONNECTIONS:
-        rates = {name: median(each[0] for each in found[name, number]) for name in ("engine", "bare echo")}
-        p50, p99 = (median(each[place] for each in found["engine", number]) for place in (1, 2))
+        rates = {name: median(each.rate for each in found[name, number]) for name in ("engine", "bare echo")}
+        p50, p99 = (median(getattr(each, which) for each in found["engine", number]) for which in ("p50", "p99"))
         report(
             f"InvokeEndpoint, {number} connection{'s' if number > 1 else ''}",
             f"{rates['engine']:,.0f} req/s ({rates['engine'] / rates['bare echo']:.2f} of a bare echo), "
@@ -131,64 +126,16 @@ def throughput(connection, body: str, given) -> None:
         )
 
 
-def signed_script(path: Path, connection, body: str) -> Path:
-    """Write what wrk sends: one request with a fresh signature, good for five minutes."""
-    url = f"{connection.endpoint_url}/endpoints/bench/invocations"
-    host = connection.endpoint_url.removeprefix("http://")
-    request = AWSRequest("POST", url, headers={"Content-Type": "text/csv", "Host": host}, data=body)
-    SigV4Auth(connection.session.get_credentials(), "sagemaker", connection.region).add_auth(request)
-    lines = ['wrk.method = "POST"', f"wrk.body = {json.dumps(body)}"]
-    lines += [f"wrk.headers[{json.dumps(k)}] = {json.dumps(v)}" for k, v in request.headers.items()]
-    path.write_text("\n".join(lines))
-    return path
-
-
-def wrk(url: str, script: Path, connections: int, seconds: int) -> tuple[float, float, float]:
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", "-s", script]
-    told = subprocess.run(
-        [*command, f"{url}/endpoints/bench/invocations"], capture_output=True, text=True, check=True
-    ).stdout
-    if "Non-2xx" in told:
-        sys.exit(f"not every request was answered well:\n{told}")
-    rate = float(re.search(r"Requests/sec:\s+([\d.]+)", told)[1])
-    return rate, milliseconds(told, "50%"), milliseconds(told, "99%")
-
-
-def milliseconds(told: str, line: str) -> float:
-    number, unit = re.search(rf"{line}\s+([\d.]+)(us|ms|s)", told).groups()
-    return float(number) * {"us": 0.001, "ms": 1, "s": 1000}[unit]
-
-
-def processes() -> dict[int, list[int]]:
-    """Return the children of every process."""
-    found: dict[int, list[int]] = {}
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        found.setdefault(int(fields[1]), []).append(int(path.parent.name))
-    return found
-
-
-def resident(pid: int) -> tuple[float, float]:
-    """Return a process's proportional and private memory in MB."""
-    fields = dict(re.findall(r"^(\w+):\s+(\d+) kB", Path(f"/proc/{pid}/smaps_rollup").read_text(), re.MULTILINE))
-    return int(fields["Pss"]) / 1024, (int(fields["Private_Dirty"]) + int(fields["Private_Clean"])) / 1024
-
-
 def memory(connection, model) -> None:
     """Report the memory of the engine with two instances, and of each further one."""
     engine = start()
-    children = processes()
-    (template,) = children[engine.pid]
-    workers = children[template]
-    whole = sum(resident(pid)[0] for pid in (engine.pid, template, *workers))
+    before = descendants(engine.pid)
+    whole = sum(resident(pid)[0] for pid in before)
     report("memory, router, template and two instances", f"{whole:.0f} MB")
     changes = [{"VariantName": "A", "DesiredInstanceCount": 9}]
     connection.call("UpdateEndpointWeightsAndCapacities", EndpointName="bench", DesiredWeightsAndCapacities=changes)
     endpoint(connection, "variants: {A: {model: $model, weight: 4, instances: 9}, B: {model: $model}}", model)
-    further = [pid for pid in processes()[template] if pid not in workers]
+    further = [pid for pid in descendants(engine.pid) if pid not in before]
     report("memory, each further instance, private", f"{median(resident(pid)[1] for pid in further):.1f} MB")
 
 
