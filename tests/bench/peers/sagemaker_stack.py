@@ -29,6 +29,8 @@ http {{
 
 def application():
     """Return the flask application; gunicorn calls this."""
+    import csv
+
     import flask
     import numpy as np
     import xgboost
@@ -43,8 +45,10 @@ def application():
 
     @app.post("/invocations")
     def invocations():
-        text = flask.request.data.decode()
-        rows = np.array([[float(cell) for cell in line.split(",")] for line in text.splitlines()])
+        text = flask.request.data.decode().strip()
+        # The container finds the delimiter anew in every request, fills gaps, and leaves the conversion to numpy.
+        delimiter = csv.Sniffer().sniff(text.split("\n")[0][:512]).delimiter
+        rows = np.array([[cell or "nan" for cell in line.split(delimiter)] for line in text.split("\n")]).astype(float)
         answers = booster.predict(xgboost.DMatrix(rows), validate_features=False)
         return flask.Response("\n".join(map(str, answers.tolist())), mimetype="text/csv")
 
