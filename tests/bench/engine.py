@@ -8,17 +8,18 @@ every request carries a signature that the engine verifies.
 from __future__ import annotations
 
 import argparse
+import http.client
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 
-from measured import descendants, request_script, resident, signed_headers, the_model, wrk
+from measured import cpu_seconds, descendants, request_script, resident, signed_headers, the_model, wrk
 
 from sm_magics.clock import Clock
 from sm_magics.connection import connect_local
@@ -28,6 +29,8 @@ from sm_magics.resolve import resolve
 from sm_magics.spec import parse_endpoint
 
 CONNECTIONS = (1, 8, 32)
+UNDER_LOAD_SECONDS = 10
+IDLE_SECONDS = 10
 BOTH = "variants: {A: {model: $model, weight: 4}, B: {model: $model}}"
 ONE = "variants: {A: {model: $model}}"
 
@@ -53,7 +56,11 @@ def main() -> None:
             report("cell to InService, engine warm", f"{warm(connection, model, given.rounds):.2f} s")
             throughput(connection, body, given)
             memory(connection, model)
-            updates(connection, model, body)
+            url = f"{connection.endpoint_url}/endpoints/bench/invocations"
+            script = request_script(Path(folder, "wrk.lua"), signed_headers(connection, "bench", body), body)
+            updates(connection, model, url, script)
+            killed(connection, model, body)
+            idle()
         finally:
             start().stop()
 
@@ -139,36 +146,63 @@ def memory(connection, model) -> None:
     report("memory, each further instance, private", f"{median(resident(pid)[1] for pid in further):.1f} MB")
 
 
-def updates(connection, model, body: str) -> None:
-    """Report what eight updates under load lose: four threads of boto3, one request after another."""
-    stop, sent, lost = threading.Event(), [], []
-    runtime = connection.client("sagemaker-runtime")
-
-    def users() -> None:
-        while not stop.is_set():
-            try:
-                runtime.invoke_endpoint(EndpointName="bench", ContentType="text/csv", Body=body)["Body"].read()
-                sent.append(1)
-            except Exception as error:  # noqa: BLE001 - whatever it is, it counts
-                lost.append(error)
-
-    threads = [threading.Thread(target=users) for _ in range(4)]
-    for each in threads:
-        each.start()
+def updates(connection, model, url: str, script: Path) -> None:
+    """Report what eight updates under the load of eight connections lose, and what they do to its latency."""
+    endpoint(connection, BOTH, model)
+    calm = wrk(url, script, 8, UNDER_LOAD_SECONDS)
     spent = []
-    try:
+    with ThreadPoolExecutor(1) as pool:
+        load = pool.submit(wrk, url, script, 8, UNDER_LOAD_SECONDS, may_fail=True)
         for number in range(8):
+            time.sleep(0.3)
             began = time.perf_counter()
             endpoint(connection, BOTH if number % 2 else ONE, model)
             spent.append(time.perf_counter() - began)
-    finally:
-        stop.set()
-        for each in threads:
-            each.join()
+        if load.done():
+            sys.exit("the updates took longer than the load")
+        seen = load.result()
     report(
         "eight updates under load",
-        f"{len(lost)} of {len(sent) + len(lost):,} requests lost, {median(spent):.2f} s each",
+        f"{seen.failed} of {seen.requests:,} requests lost, {median(spent):.2f} s each, "
+        f"p99 {seen.p99:.2f} ms ({seen.p99 / calm.p99:.1f} of undisturbed)",
     )
+
+
+def killed(connection, model, body: str) -> None:
+    """Report what the SIGKILL of one of two instances under load costs: what failed, and the longest silence."""
+    endpoint(connection, "variants: {A: {model: $model, instances: 2}}", model)
+    headers = signed_headers(connection, "bench", body)
+    host, waits, failed = connection.endpoint_url.removeprefix("http://"), [], []
+
+    def user() -> None:
+        client = http.client.HTTPConnection(host)
+        while (began := time.perf_counter()) < ended:
+            client.request("POST", "/endpoints/bench/invocations", body, headers)
+            with client.getresponse() as answer:
+                answer.read()
+                if answer.status != 200:
+                    failed.append(answer.status)
+            waits.append(time.perf_counter() - began)
+
+    ended = time.perf_counter() + 3
+    with ThreadPoolExecutor(8) as pool:
+        users = [pool.submit(user) for _ in range(8)]
+        time.sleep(1)
+        os.kill(descendants(start().pid)[-1], 9)  # an instance: router and template come before
+        for each in users:
+            each.result()
+    report(
+        "SIGKILL of one of two instances under load",
+        f"{len(failed)} of {len(waits):,} requests failed, longest wait for an answer {max(waits):.2f} s",
+    )
+
+
+def idle() -> None:
+    """Report the share of a core that the engine uses when nothing is asked of it."""
+    pids = descendants(start().pid)
+    before = cpu_seconds(pids)
+    time.sleep(IDLE_SECONDS)
+    report("CPU when idle", f"{(cpu_seconds(pids) - before) / IDLE_SECONDS * 100:.2f} %")
 
 
 if __name__ == "__main__":
