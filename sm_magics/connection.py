@@ -104,13 +104,24 @@ class Connection:
         ServiceError
             When the service does not answer.
         """
+        answer = self.told(kind, name)
+        return answer and {key: value for key, value in answer.items() if key != "ResponseMetadata"}
+
+    def told(self, kind: str, name: str) -> Mapping[str, Any] | None:
+        """Return what `describe` does, with boto3's `ResponseMetadata`: the time at the service among it.
+
+        Raises
+        ------
+        ServiceError
+            When the service does not answer.
+        """
         try:
             answer: Mapping[str, Any] = self.call(f"Describe{kind}", **{f"{kind}Name": name})
         except ServiceError as error:
             if is_missing(error) or _NO_NAME in error.message:
                 return None
             raise
-        return {key: value for key, value in answer.items() if key != "ResponseMetadata"}
+        return answer
 
     def pages(self, operation: str, **request: Any) -> Iterator[Any]:
         """Yield the pages of a List operation of `sagemaker`."""

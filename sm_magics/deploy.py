@@ -11,11 +11,10 @@ from sm_magics import alarms
 from sm_magics.connection import call, is_forbidden, is_missing
 from sm_magics.errors import DeployError, PlanError, ServiceError, SmError
 from sm_magics.events import Called, Calling, Planned, Reached
-from sm_magics.explain import described
 from sm_magics.plan import plan
 from sm_magics.settle import accepted, gone, settle, uses, verified
 from sm_magics.target import Live
-from sm_magics.watch import look
+from sm_magics.watch import described, look
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

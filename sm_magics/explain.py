@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from sm_magics.connection import call
 from sm_magics.errors import ServiceError
 from sm_magics.logs import Log
+from sm_magics.watch import described
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from sm_magics.connection import Connection
 
-__all__ = ["LogTail", "described", "failing_variant", "log_tail", "rung"]
+__all__ = ["LogTail", "failing_variant", "log_tail", "rung"]
 
 TAIL_LINES = 6
 
@@ -32,19 +32,6 @@ def failing_variant(reason: str) -> str | None:
     """Return the variant that a FailureReason names."""
     found = re.search(r"\bvariant (\S+?)[ .,]", reason)
     return found[1] if found else None
-
-
-def described(connection: Connection, names: Sequence[str]) -> list[Mapping[str, Any]]:
-    """Return what CloudWatch says of the alarms of these names, at most 100; those that there are not are missing.
-
-    Raises
-    ------
-    ServiceError
-        When the service does not answer.
-    """
-    kinds = ["MetricAlarm", "CompositeAlarm"]
-    answer = call(connection.client("cloudwatch"), "DescribeAlarms", AlarmNames=[*names], AlarmTypes=kinds)
-    return [*(answer.get("MetricAlarms") or ()), *(answer.get("CompositeAlarms") or ())]
 
 
 def rung(connection: Connection, names: Sequence[str], reason: str) -> list[tuple[str, str]]:

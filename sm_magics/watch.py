@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 
+from sm_magics.alarms import names_in
+from sm_magics.connection import call
+from sm_magics.errors import ServiceError
 from sm_magics.target import IN_PROGRESS, Share
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from datetime import datetime
 
     from sm_magics.clock import Clock
     from sm_magics.connection import Connection
 
-__all__ = ["Snapshot", "VariantState", "look", "watch"]
+__all__ = ["AlarmState", "Snapshot", "VariantState", "described", "look", "watch"]
 
 FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.05, 5.0, 1.3  # seconds between looks while nothing changes
 
 
 @dataclass(frozen=True, slots=True)
 class VariantState:
-    """One variant at one moment: weight and instances, now and wanted, and the phase it is in.
+    """One variant at one moment: weight and instances, now and wanted, and the phase it is in: what, why, since when.
 
     A serverless variant wants no number of instances; the service says of it that it has 0.
     """
@@ -31,6 +36,8 @@ class VariantState:
     count: int | None
     wanted_count: int | None
     phase: str | None = None
+    message: str | None = None
+    since: datetime | None = field(default=None, compare=False)
 
     @property
     def settled(self) -> bool:
@@ -40,11 +47,19 @@ class VariantState:
 
 
 @dataclass(frozen=True, slots=True)
+class AlarmState:
+    """An alarm that an update is watched by, and its state as CloudWatch calls it."""
+
+    name: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """An endpoint at one moment, as DescribeEndpoint tells it.
 
-    `pending` are the variants of the fleet that is being built, under the config `pending_config`. `raw` is the whole
-    answer, and `elapsed` the seconds since the watching began.
+    `pending` are the variants of the fleet that is being built, under the config `pending_config`; `alarms` are watched
+    meanwhile. `raw` is the whole answer, `elapsed` the seconds since the watching began, `now` the time at the service.
     """
 
     name: str
@@ -55,8 +70,10 @@ class Snapshot:
     pending_config: str | None = None
     pending: tuple[VariantState, ...] = ()
     failure_reason: str | None = None
+    alarms: tuple[AlarmState, ...] = ()
     elapsed: float = field(default=0.0, compare=False)
     raw: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    now: datetime | None = field(default=None, compare=False)
 
     @property
     def shares(self) -> Mapping[str, Share]:
@@ -81,9 +98,11 @@ def look(connection: Connection, name: str, elapsed: float = 0.0) -> Snapshot | 
     ServiceError
         When the service does not answer.
     """
-    answer = connection.describe("Endpoint", name)
-    if answer is None:
+    told = connection.told("Endpoint", name)
+    if told is None:
         return None
+    answer = {key: value for key, value in told.items() if key != "ResponseMetadata"}
+    date = told.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date")
     pending = answer.get("PendingDeploymentSummary") or {}
     return Snapshot(
         name=answer["EndpointName"],
@@ -96,6 +115,7 @@ def look(connection: Connection, name: str, elapsed: float = 0.0) -> Snapshot | 
         failure_reason=answer.get("FailureReason"),
         elapsed=elapsed,
         raw=answer,
+        now=parsedate_to_datetime(date) if date else None,
     )
 
 
@@ -116,6 +136,7 @@ def watch(
         snapshot = look(connection, name, clock.now() - began)
         if snapshot is None:
             return
+        snapshot = replace(snapshot, alarms=_alarms(connection, snapshot, previous))
         yield snapshot
         if until(snapshot) if until else snapshot.settled:
             return
@@ -124,15 +145,43 @@ def watch(
         clock.sleep(pause)
 
 
+def described(connection: Connection, names: Sequence[str]) -> list[Mapping[str, Any]]:
+    """Return what CloudWatch says of the alarms of these names, at most 100; those that there are not are missing.
+
+    Raises
+    ------
+    ServiceError
+        When the service does not answer.
+    """
+    kinds = ["MetricAlarm", "CompositeAlarm"]
+    answer = call(connection.client("cloudwatch"), "DescribeAlarms", AlarmNames=[*names], AlarmTypes=kinds)
+    return [*(answer.get("MetricAlarms") or ()), *(answer.get("CompositeAlarms") or ())]
+
+
+def _alarms(connection: Connection, snapshot: Snapshot, previous: Snapshot | None) -> tuple[AlarmState, ...]:
+    """Return the alarms of an update that is under way; what cannot be read now is as it was."""
+    names = names_in(snapshot.raw.get("LastDeploymentConfig"))
+    if not names or snapshot.pending_config in {None, snapshot.config_name}:
+        return ()
+    try:
+        return tuple(AlarmState(each["AlarmName"], each["StateValue"]) for each in described(connection, names))
+    except ServiceError:
+        return previous.alarms if previous else ()
+
+
 def _variants(answer: Mapping[str, Any]) -> tuple[VariantState, ...]:
-    return tuple(
-        VariantState(
-            each["VariantName"],
-            each.get("CurrentWeight"),
-            each.get("DesiredWeight"),
-            each.get("CurrentInstanceCount"),
-            each.get("DesiredInstanceCount"),
-            next((phase["Status"] for phase in each.get("VariantStatus") or ()), None),
-        )
-        for each in answer.get("ProductionVariants") or ()
+    return tuple(_state(each) for each in answer.get("ProductionVariants") or ())
+
+
+def _state(variant: Mapping[str, Any]) -> VariantState:
+    phase: Mapping[str, Any] = next(iter(variant.get("VariantStatus") or ()), {})
+    return VariantState(
+        variant["VariantName"],
+        variant.get("CurrentWeight"),
+        variant.get("DesiredWeight"),
+        variant.get("CurrentInstanceCount"),
+        variant.get("DesiredInstanceCount"),
+        phase.get("Status"),
+        phase.get("StatusMessage"),
+        phase.get("StartTime"),
     )

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from sm_magics.explain import TAIL_LINES, LogTail, described, failing_variant, log_tail, rung
+from sm_magics.explain import TAIL_LINES, LogTail, failing_variant, log_tail, rung
+from sm_magics.watch import described
 
 GROUP = "/aws/sagemaker/Endpoints/boston"
 

@@ -105,25 +105,6 @@ def test_what_was_done_is_told_in_a_sentence(operations, verified, told):
     assert views.done([Action(each, {}, "", "", "", "") for each in operations], verified=verified) == told
 
 
-def test_while_waiting_the_card_counts_what_is_ready():
-    pending = (VariantState("A", 0.0, 1.0, 1, 2, "Creating"),)
-    view = views.watching(snapshot(status="Updating", pending_config="boston-c2", pending=pending, elapsed=12.4))
-    assert shown(view)[0] == "Endpoint boston · Updating"
-    assert shown(view)[2:5] == ["  elapsed  12 s", "  serving  boston-c1", "  coming   boston-c2"]
-    assert row_of(view, "A") == ["A", "Creating", "1", "of", "2", "<0.5>"]
-
-
-def test_while_weights_change_the_card_shows_the_fleet_that_serves():
-    view = views.watching(snapshot(status="Updating"))
-    assert "coming" not in text.render(view)
-    assert row_of(view, "B") == ["B", "serving", "2", "of", "2", "<1.0>"]
-
-
-def test_a_variant_that_wants_no_instances_is_no_division_by_zero():
-    view = views.watching(snapshot(variants=(VariantState("A", 1.0, 1.0, 0, None),)))
-    assert row_of(view, "A") == ["A", "serving", "0", "of", "0", "<0.0>"]
-
-
 def test_the_table_of_endpoints_has_a_row_for_each():
     view = views.endpoints([snapshot(), snapshot(status="Creating", variants=())], "local engine")
     assert shown(view) == [

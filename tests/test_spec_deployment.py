@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from sm_magics.errors import CellError
 from sm_magics.spec import EndpointSpec, parse_endpoint, to_yaml
-from sm_magics.spec.deployment import watches, worded
+from sm_magics.spec.deployment import policy_words, watches, worded
 
 VARIABLES = {"xgb": object(), "part": 0.1, "policy": {"canary": "10%", "wait": "5m"}}
 V = "variants: {A: $xgb}\n"
@@ -242,3 +242,21 @@ def test_a_mistyped_expression_is_told_once():
         "line 2: $nope is not defined / run the cell that defines it first",
         "line 2: $gone is not defined / run the cell that defines it first",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{canary: 10%, wait: 5m}", "canary 10%, wait 5m"),
+        ("{rolling: 1}", "rolling 1"),
+        ("{all-at-once: true, bake: 5m}", "all-at-once, bake 5m"),
+        ("all-at-once", "all-at-once"),
+    ],
+)
+def test_a_policy_is_told_as_a_phrase(text, words):
+    assert policy_words(policy(text)) == words
+
+
+def test_a_policy_that_only_its_own_fields_say_is_told_by_its_name():
+    assert policy_words(blue_green("ALL_AT_ONCE", 5)) == "BlueGreenUpdatePolicy"
+    assert policy_words({}) == ""

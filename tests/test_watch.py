@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 
 from sm_magics.errors import ServiceError
@@ -123,3 +125,44 @@ def test_a_service_that_does_not_answer_ends_the_watching_with_its_error(fake_co
     connection = fake_connection(describe_endpoint=[described("Creating"), refusal("Rate exceeded", "Throttling")])
     with pytest.raises(ServiceError, match="Rate exceeded"):
         list(watch(connection, "boston", fake_clock))
+
+
+def test_the_phase_comes_with_its_message_its_beginning_and_the_time_at_the_service(fake_connection):
+    since = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)
+    phase = {"Status": "Baking", "StatusMessage": "Baking for 60 seconds", "StartTime": since}
+    headers = {"HTTPHeaders": {"date": "Wed, 25 Nov 2026 12:00:40 GMT"}}
+    answer = described(variants=[variant("A", VariantStatus=[phase])], ResponseMetadata=headers)
+    snapshot = look(fake_connection(describe_endpoint=[answer]), "boston")
+    (state,) = snapshot.variants
+    assert (state.phase, state.message, state.since) == ("Baking", "Baking for 60 seconds", since)
+    assert (snapshot.now - state.since).total_seconds() == 40
+    assert "ResponseMetadata" not in snapshot.raw
+
+
+class TestAlarms:
+    NAMED = {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "a"}]}}  # noqa: RUF012 - never changed
+
+    def updating(self):
+        pending = {"EndpointConfigName": "c2", "ProductionVariants": [variant("A", 0.1)]}
+        return described("Updating", PendingDeploymentSummary=pending, LastDeploymentConfig=self.NAMED)
+
+    def states(self, connection, fake_clock):
+        return [[each.state for each in snapshot.alarms] for snapshot in watch(connection, "boston", fake_clock)]
+
+    def test_they_are_looked_at_while_an_update_goes_on(self, fake_connection, fake_clock):
+        connection = fake_connection(
+            describe_endpoint=[self.updating(), self.updating(), described(LastDeploymentConfig=self.NAMED)],
+            describe_alarms=[{"MetricAlarms": [{"AlarmName": "a", "StateValue": each}]} for each in ("OK", "ALARM")],
+        )
+        assert self.states(connection, fake_clock) == [["OK"], ["ALARM"], []]
+
+    def test_what_cannot_be_read_is_as_it_was(self, fake_connection, fake_clock, refusal):
+        forbidden = refusal("no", "AccessDenied", 403)
+        connection = fake_connection(
+            describe_endpoint=[self.updating(), self.updating(), self.updating(), described()],
+            describe_alarms=[forbidden, {"MetricAlarms": [{"AlarmName": "a", "StateValue": "OK"}]}, forbidden],
+        )
+        assert self.states(connection, fake_clock) == [[], ["OK"], ["OK"], []]
+
+    def test_a_look_by_itself_asks_for_none(self, fake_connection):
+        assert look(fake_connection(describe_endpoint=[self.updating()]), "boston").alarms == ()

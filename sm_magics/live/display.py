@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from sm_magics.events import Called, Calling, Planned, Seen
 from sm_magics.logs import Printed
-from sm_magics.render import html, observed, views
+from sm_magics.render import html, observed, watching
 from sm_magics.render.shown import bundle
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def choose(mode: str, shell: Any, write: Callable[[str], object]) -> Display:
 def _view(event: object) -> View | None:
     match event:
         case Seen(snapshot):
-            return views.watching(snapshot)
+            return watching.watching(snapshot)
         case Printed(entries):
             return observed.following(entries[-LIVE_LINES:])
         case _:
@@ -159,9 +159,8 @@ def _line(event: object) -> str:
         case Called():
             return ""
         case Seen(snapshot):
-            states = snapshot.pending or snapshot.variants
-            ready = ", ".join(f"{each.name} {each.count or 0} of {each.wanted_count or 0} ready" for each in states)
-            return f"{snapshot.name}: {snapshot.status}" + (f" ({ready})" if ready and not snapshot.settled else "")
+            told = "" if snapshot.settled else watching.summary(snapshot)
+            return f"{snapshot.name}: {snapshot.status}" + (f" ({told})" if told else "")
         case Printed(_, new):
             return "\n".join(f"{each.variant}/{each.instance}  {each.text}" for each in new)
         case _:

@@ -26,7 +26,6 @@ __all__ = [
     "model",
     "plan",
     "short_image",
-    "watching",
 ]
 
 _TONES: Mapping[str, Tone] = {
@@ -147,23 +146,6 @@ def short_image(uri: str) -> str:
 
 def _number(value: float | None) -> str:
     return "" if value is None else f"{value:g}"
-
-
-def watching(snapshot: Snapshot) -> View:
-    """Return the card of an endpoint that is on its way: instances ready of instances wanted, and since when."""
-    states = snapshot.pending or snapshot.variants
-    columns = (Column("variant"), Column("phase"), Column("ready", number=True), Column("instances"))
-
-    def row(state: VariantState) -> tuple[str, ...]:
-        wanted = state.wanted_count or 0
-        ready = state.count or 0
-        return state.name, state.phase or "serving", f"{ready} of {wanted}", bar(ready / wanted if wanted else 0)
-
-    told = [("elapsed", f"{snapshot.elapsed:.0f} s")]
-    if snapshot.pending_config and snapshot.pending_config != snapshot.config_name:
-        told += [("serving", snapshot.config_name), ("coming", snapshot.pending_config)]
-    blocks: list[Block] = [Facts(tuple(told)), Table(columns, tuple(row(each) for each in states))]
-    return View(f"Endpoint {snapshot.name}", badge(snapshot.status), tuple(blocks))
 
 
 def endpoints(snapshots: Iterable[Snapshot], where: str) -> View:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from sm_magics.spec.alarms import alarm_words
 from sm_magics.spec.complete import Suggestion, Suggestions, suggest
+from sm_magics.spec.deployment import policy_words
 from sm_magics.spec.endpoint import parse_endpoint
 from sm_magics.spec.explain import explain, words
 from sm_magics.spec.model import parse_model
@@ -38,6 +39,7 @@ __all__ = [
     "explain",
     "parse_endpoint",
     "parse_model",
+    "policy_words",
     "resolve",
     "suggest",
     "to_yaml",

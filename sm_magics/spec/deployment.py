@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sm_magics.service_model import Steps
     from sm_magics.spec.fields import Found
 
-__all__ = ["DEPLOYMENT", "check_deployment", "read_deployment", "watches", "worded"]
+__all__ = ["DEPLOYMENT", "check_deployment", "policy_words", "read_deployment", "watches", "worded"]
 
 DEPLOYMENT = "DeploymentConfig"
 HOW = "write deploy: {canary: 10%, wait: 5m}, {linear: 25%, every: 2m}, {rolling: 50%} or all-at-once"
@@ -256,3 +256,11 @@ def worded(config: Mapping[str, Any]) -> dict[str, str] | str | None:
     amount = f"{size['Value']}%" if size["Type"] == "CAPACITY_PERCENT" else str(size["Value"])
     pause = {} if kind == "rolling" and not wait else {"every" if kind == "linear" else "wait": duration(wait)}
     return {kind: amount, **pause, **times}
+
+
+def policy_words(config: Mapping[str, Any]) -> str:
+    """Return the policy of a DeploymentConfig as a phrase: `canary 10%, wait 5m`; empty where there is none."""
+    words = worded(config)
+    if isinstance(words, dict):
+        return ", ".join(key if value == "true" else f"{key} {value}" for key, value in words.items())
+    return words or next((each for each in _POLICIES if each in config), "")
