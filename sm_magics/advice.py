@@ -14,7 +14,7 @@ _ADVICE = (
     ("Failed to extract model data", "make the artifact a gzip-compressed tar of plain files, without links"),
     ("InsufficientInstanceCapacity", "AWS has none of these instances free: try another instance type, or later"),
     ("account-level service limit", "ask for more in Service Quotas, or use fewer or other instances"),
-    ("CannotStartContainerError", "the image does not start with 'serve'; check its entry point"),
+    ("CannotStartContainerError", "the container ended as it was started with 'serve'; its log says why"),
     ("images included in the model", "check the image and that the role may pull it"),
     ("AutoRollbackConfiguration", ALARMED),
     # why a call was refused

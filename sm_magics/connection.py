@@ -60,6 +60,8 @@ class Connection:
         How a card names the connection.
     endpoint_url
         Where the clients find the service; None for AWS itself.
+    runs_programs
+        Whether the service runs programs of this machine as images.
     alive
         Returns whether the service is still where the clients look for it.
     """
@@ -71,6 +73,7 @@ class Connection:
     artifacts: ArtifactStore
     label: str
     endpoint_url: str | None = None
+    runs_programs: bool = False
     alive: Callable[[], bool] = field(default=lambda: True, repr=False, compare=False)
     _clients: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -196,6 +199,7 @@ def connect_local(state: Path | None = None, *, region: str | None = None) -> Co
         artifacts=DirectoryStore(engine.state / "artifacts", engine.bucket),
         label="local engine",
         endpoint_url=engine.url,
+        runs_programs=True,
         alive=lambda: find(engine.state) == engine,
     )
 

@@ -113,7 +113,7 @@ def spec_of(connection: Connection, snapshot: Snapshot, config: Mapping[str, Any
 
 
 def _packaged(what: str, label: str, source: ModelSource, connection: Connection, role: str | None) -> DesiredModel:
-    place = Place(connection.region, role or connection.role, connection.artifacts.prefix)
+    place = Place(connection.region, role or connection.role, connection.artifacts.prefix, connection.runs_programs)
     try:
         return package(label, source, place)  # type: ignore[arg-type]  # what is only named does not get here
     except PackagingError as error:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sm_magics.errors import PackagingError
 from sm_magics.models import archive, objects, written
+from sm_magics.models.commands import command_uri, is_command
 from sm_magics.models.images import KNOWN, image_uri
 from sm_magics.models.types import Artifact, DesiredModel, Packed, Place, as_label, plain
 from sm_magics.spec.types import ModelFields, ModelObject
@@ -49,13 +50,13 @@ def package(label: str, source: ModelObject | ModelFields, place: Place) -> Desi
 
 def _container(label: str, members: Mapping[str, Any], place: Place) -> tuple[dict[str, Any], Artifact | None]:
     """Return a ContainerDefinition with its image and data resolved, and the artifact that has to be uploaded."""
-    image = _image(members, place.region)
+    image = _image(members, place)
     packed, artifact = _data(members.get("ModelDataUrl"), image, place.region)
     image = image or packed.image
     if image is None and "ModelPackageName" not in members:
         raise PackagingError(
             f"the model '{label}' has no image to serve it",
-            hint=f"add one: image: {KNOWN[-1]}, another short name, or a registry URI",
+            hint=f"add one: image: {KNOWN[-1]}, another short name, a registry URI, or ./PROGRAM",
         )
     found = {
         "Image": image,
@@ -65,13 +66,13 @@ def _container(label: str, members: Mapping[str, Any], place: Place) -> tuple[di
     return {**members, **{name: value for name, value in found.items() if value}}, artifact
 
 
-def _image(members: Mapping[str, Any], region: str) -> str | None:
+def _image(members: Mapping[str, Any], place: Place) -> str | None:
     image = members.get("Image")
     if image is None:
         return None
     if not isinstance(image, str):
         raise PackagingError(f"the image is a {type(image).__name__}, not a text", hint="write its name or its URI")
-    return image_uri(image, region)
+    return command_uri(image, runs=place.runs_programs) if is_command(image) else image_uri(image, place.region)
 
 
 def _data(data: Any, image: str | None, region: str) -> tuple[Packed, Artifact | None]:

@@ -11,6 +11,7 @@ import json
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sm_magics.errors import PackagingError
@@ -138,6 +139,8 @@ def _parse(image: str) -> Known:
     name, _, version = image.partition("@")
     if name not in _IMAGES:
         meant = _nearest(image.replace(":", "@"), (*_IMAGES, *KNOWN))
+        if Path(image).is_file():
+            meant = f"for the program of this name write ./{image}"
         raise PackagingError(
             f"no prebuilt image is called '{image}'", hint=meant or f"known: {', '.join(KNOWN)}; or write a full URI"
         )

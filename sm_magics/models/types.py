@@ -22,11 +22,15 @@ HASH_LENGTH = 8
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where models are made: the region, the role that serves them, and the S3 prefix of their artifacts."""
+    """Where models are made: the region, the role that serves them, and the S3 prefix of their artifacts.
+
+    `runs_programs` says whether an image may be a program of this machine.
+    """
 
     region: str
     role: str
     bucket_prefix: str
+    runs_programs: bool = False
 
     def uri(self, artifact: Artifact) -> str:
         """Return where `artifact` has to lie; the same bytes always lie at the same place."""

@@ -166,6 +166,10 @@ _OWN = {
     ),
 }
 _SIZE, _TIME = "10%, or a number of instances", "a duration: 90s, 5m, 1h"
+_TAKES = {
+    ("ContainerDefinition", "Image"): "xgboost@3.0-5, a registry URI, or ./PROGRAM of this machine (embedded engine)",
+    ("ContainerDefinition", "ModelDataUrl"): "a .tar.gz, a directory, an s3:// URI, or $object",
+}
 _OWN_DEPLOY = (
     Key("canary", "canary", "CapacitySize", "Traffic that the new fleet gets first, at most 50%.", takes=_SIZE),
     Key("linear", "linear", "CapacitySize", "Traffic that moves with each step, 10% to 50%.", takes=_SIZE),
@@ -280,4 +284,5 @@ def _members(shape: str, without: Iterable[str]) -> Iterator[Key]:
         if member not in without:
             documentation = about.documentation or sagemaker().shape(about.shape).documentation
             short = member in SHORT.get(shape, {}).values()
-            yield Key(written(shape, member), member, about.shape, documentation, short)
+            takes = _TAKES.get((shape, member), "")
+            yield Key(written(shape, member), member, about.shape, documentation, short, takes)
