@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from sm_magics.errors import SmError
 from sm_magics.render.shown import Shown
 
 if TYPE_CHECKING:
@@ -14,11 +15,24 @@ if TYPE_CHECKING:
     from sm_magics import plan as plans
     from sm_magics.invoke import Answer, Invocations, Row, Target
     from sm_magics.logs import Entry
+    from sm_magics.metrics import Span, Used
     from sm_magics.plan import Action
     from sm_magics.render.view import View
     from sm_magics.watch import Snapshot
 
-__all__ = ["Card", "Deleted", "Endpoint", "EndpointTable", "Invoked", "Listing", "Logs", "Model", "Payload", "Planned"]
+__all__ = [
+    "Card",
+    "Deleted",
+    "Endpoint",
+    "EndpointTable",
+    "Invoked",
+    "Listing",
+    "Logs",
+    "Metrics",
+    "Model",
+    "Payload",
+    "Planned",
+]
 
 
 @dataclass(frozen=True, repr=False)
@@ -180,6 +194,53 @@ class Logs(Shown):
         from sm_magics.render import observed
 
         return observed.logs(self.endpoint, self.variant, self.entries, lines=self.lines, times=self.times)
+
+
+@dataclass(frozen=True, repr=False)
+class Metrics(Shown):
+    """How the variants of an endpoint were used.
+
+    Attributes
+    ----------
+    variants
+        For each variant its `total` and `series` of every measure.
+    span
+        The time that was looked at.
+    """
+
+    endpoint: str
+    variants: tuple[Used, ...]
+    span: Span
+    quiet: bool = False
+
+    def to_frame(self) -> Any:
+        """Return a pandas data frame: a row for each variant and period, latencies in milliseconds."""
+        import pandas as pd
+
+        frames = [
+            pd.DataFrame({"time": self.span.times, "variant": each.variant, **each.series}) for each in self.variants
+        ]
+        return pd.concat(frames, ignore_index=True)
+
+    def picture(self) -> bytes:
+        """Return the picture of it as a PNG file.
+
+        Raises
+        ------
+        SmError
+            When matplotlib is not installed.
+        """
+        from sm_magics.render import plots
+
+        if not plots.available():
+            raise SmError("pictures need matplotlib", hint="install it: pip install 'sm-magics[plots]'")
+        return plots.png(self.variants, self.span)
+
+    def view(self) -> View:
+        from sm_magics.render import observed, plots
+
+        draw = self.picture if plots.available() else None
+        return observed.metrics(self.endpoint, self.variants, self.span, draw=draw)
 
 
 @dataclass(frozen=True, repr=False)

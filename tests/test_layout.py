@@ -28,6 +28,7 @@ LAYERS = (
     "connection      where the cells act",
     "watch           an endpoint, one look after another",
     "logs            what its instances print",
+    "metrics         how it was used",
     "explain         why it failed",
     "events          what happens while a plan is carried out",
     "settle          waiting, and verifying",
@@ -100,7 +101,7 @@ def test_nothing_above_the_connection_asks_whether_it_is_the_engine():
     [
         ({"IPython", "ipywidgets"}, {"magics", "live"}),
         ({"boto3", "botocore"}, {"connection", "local"}),
-        ({"jinja2"}, {"render"}),
+        ({"jinja2", "matplotlib"}, {"render"}),
         ({"yaml"}, {"spec"}),
         ({"uvloop", "httptools"}, {"local"}),
     ],

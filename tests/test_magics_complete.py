@@ -54,6 +54,7 @@ class TestLines:
             ("%sm_connect l|", ["local"]),
             ("%sm_config d|", ["display="]),
             ("%sm_logs boston --f|", ["--follow"]),
+            ("%sm_metrics boston --p|", ["--period"]),
             ("%sm_help sm_e|", ["sm_endpoint"]),
             ("%sm_invoke boston --data $|", ["$X", "$y", "$linear", "$xgb"]),
             ("%sm_invoke boston --data $l|", ["$linear"]),
@@ -80,6 +81,7 @@ class TestLines:
         assert texts(connected, "%sm_invoke boston --variant |") == ["Linear-Model", "XGB-Model"]
         assert texts(connected, "%sm_invoke boston --variant X|") == ["XGB-Model"]
         assert texts(connected, "%sm_logs boston X|") == ["XGB-Model"]
+        assert texts(connected, "%sm_metrics boston L|") == ["Linear-Model"]
         assert not {"Linear-Model", "XGB-Model"} & set(texts(connected, "%sm_invoke nowhere --variant |"))
 
     def test_private_names_and_modules_and_ipython_s_own_are_no_variables(self, notebook):

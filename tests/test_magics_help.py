@@ -13,6 +13,7 @@ MAGICS = [
     "sm_invoke",
     "sm_list",
     "sm_logs",
+    "sm_metrics",
     "sm_model",
     "sm_status",
 ]

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from sm_magics.errors import CellError, ServiceError
+from sm_magics.errors import CellError, ServiceError, SmError
 from sm_magics.logs import Log
-from sm_magics.results import Logs
+from sm_magics.render import plots
+from sm_magics.results import Logs, Metrics
 
 
 class TestLogs:
@@ -97,3 +98,68 @@ class TestLogs:
         text = notebook.fails("%sm_logs boston", ServiceError)
         assert "logs:DescribeLogStreams" in text
         assert "lack a permission" in text
+
+
+COUNTED = {
+    "Metrics": [{"Dimensions": [{"Name": "EndpointName", "Value": "gone"}, {"Name": "VariantName", "Value": "A"}]}]
+}
+
+
+def values(**request):
+    """Answer each query with one value, now."""
+    now = [request["EndTime"]]
+    rows = [{"Id": each["Id"], "Timestamps": now, "Values": [1000.0]} for each in request["MetricDataQueries"]]
+    return {"MetricDataResults": rows}
+
+
+class TestMetrics:
+    def test_the_metrics_of_an_endpoint_that_is_gone_can_still_be_read(self, notebook, fake_connection, refusal):
+        notebook.session.connect = lambda: fake_connection(
+            list_metrics=[COUNTED], get_metric_data=[values], describe_endpoint=[refusal("Could not find endpoint")]
+        )
+        ran = notebook.run("%sm_metrics gone -o kept")
+        assert isinstance(ran.result, Metrics)
+        assert notebook.variables["kept"] is ran.result
+        assert ran.result.variants[0].invocations == 1000.0
+        assert "Metrics of gone · last 1h" in ran.shown
+        frame = ran.result.to_frame()
+        assert list(frame)[:3] == ["time", "variant", "invocations"]
+        assert len(frame) == 60
+        assert ran.result.picture().startswith(b"\x89PNG")
+        assert "data:image/png" in ran.result._repr_mimebundle_()["text/html"]
+
+    def test_time_and_period_are_as_asked_for(self, notebook, fake_connection, refusal):
+        notebook.session.connect = lambda: fake_connection(
+            list_metrics=[COUNTED], get_metric_data=[values], describe_endpoint=[refusal("Could not find endpoint")]
+        )
+        span = notebook.run("%sm_metrics gone A --for 2d --period 1h").result.span
+        assert (span.count, span.period) == (48, 3600)
+
+    def test_without_matplotlib_the_card_has_no_picture_and_asking_for_one_says_what_to_install(
+        self, notebook, fake_connection, refusal, monkeypatch
+    ):
+        monkeypatch.setattr(plots, "available", lambda: False)
+        notebook.session.connect = lambda: fake_connection(
+            list_metrics=[COUNTED], get_metric_data=[values], describe_endpoint=[refusal("Could not find endpoint")]
+        )
+        result = notebook.run("%sm_metrics gone -o kept").result
+        assert "data:image/png" not in result._repr_mimebundle_()["text/html"]
+        assert "pip install 'sm-magics[plots]'" in notebook.fails("kept.picture()", SmError)
+
+    def test_a_permission_that_is_missing_is_named(self, notebook, fake_connection, refusal):
+        told = "User: u is not authorized to perform: cloudwatch:ListMetrics"
+        notebook.session.connect = lambda: fake_connection(list_metrics=[refusal(told, "AccessDenied")])
+        assert "cloudwatch:ListMetrics" in notebook.fails("%sm_metrics boston", ServiceError)
+
+    @pytest.mark.parametrize(
+        ("line", "told"),
+        [
+            ("%sm_metrics boston --period 10s", "write --period 1m, or a multiple of it"),
+            ("%sm_metrics boston --for 1x", "'1x' is no duration"),
+            ("%sm_metrics boston --for 30s", "shorter than one period"),
+            ("%sm_metrics", "the following arguments are required: NAME"),
+        ],
+    )
+    def test_a_mistake_is_an_error_before_anything_is_asked(self, notebook, line, told):
+        assert told in notebook.fails(line, CellError)
+        assert notebook.session.connected is None

@@ -3,8 +3,10 @@ from __future__ import annotations
 import pytest
 
 from sm_magics.logs import Entry
+from sm_magics.metrics import MEASURES, Span, Used
 from sm_magics.render import html, text
-from sm_magics.render.observed import LONGEST_LINE, following, logs
+from sm_magics.render.observed import LONGEST_LINE, MOST_SPARKS, following, logs, metrics
+from sm_magics.render.view import sparks
 
 ENTRIES = (
     Entry("A", "i-1", "INFO  two  spaces", 1_700_000_000_123),
@@ -83,3 +85,68 @@ def test_while_it_is_followed_the_card_says_how_to_end_it():
     assert told.startswith("Logs · following\n")
     assert "Interrupt the cell to end it" in told
     assert "22:13:20.123" in told
+
+
+WHEN = Span(1_800_000_000, 60, 60)
+
+
+def used(variant="A", invocations=(0.0,) * 60, errors=0.0, latency=None):
+    series = {each.key: invocations if each.key == "invocations" else (latency,) * 60 for each in MEASURES}
+    total = dict.fromkeys(series, latency)
+    return Used(variant, {**total, "invocations": sum(invocations), "errors_4xx": errors, "errors_5xx": 0.0}, series)
+
+
+def told(*variants, when=WHEN, draw=None):
+    return lines(metrics("boston", variants, when, draw=draw))
+
+
+BUSY = tuple([0.0, 0.0] * 15 + [10.0, 10.0] * 14 + [20.0, 20.0])
+
+
+class TestMetrics:
+    def test_each_variant_is_told_with_its_counts_and_latencies(self):
+        card = told(used("A", BUSY, 3.0, 0.25), used("B", (1.0,) * 60, 0.0, 1234.5))
+        assert card[:6] == [
+            "Metrics of boston · last 1h",
+            "",
+            "  variant  invocations  per 2m                          4XX errors  5XX errors  model errors  error share",
+            "  ───────────────────────────────────────────────────────────────────────────────────────────────────────",
+            "  A                320  ···············▄▄▄▄▄▄▄▄▄▄▄▄▄▄█           3           0             0      0.938 %",
+            "  B                 60  ██████████████████████████████           0           0         1,234          0 %",
+        ]
+        assert card[9].split()[:9] == ["A", "the", "model", "0.25", "ms", "0.25", "ms", "0.25", "ms"]
+        assert card[12].split()[:6] == ["B", "SageMaker's", "overhead", "1234.5", "ms", "1234.5"]
+
+    def test_a_variant_that_was_not_used_has_no_latencies(self):
+        card = told(used("A", BUSY, 0.0, 1.0), used("B"))
+        assert card[5].split() == ["B", "0", "·" * 30, "0", "0", "0", "–"]
+        assert [line.split()[0] for line in card[9:]] == ["A", "A"]
+
+    def test_a_latency_that_was_not_measured_is_a_dash(self):
+        assert told(used("A", BUSY))[9].split()[3:6] == ["–", "–", "–"]
+
+    def test_no_traffic_is_said_and_drawn_nowhere(self):
+        card = told(used("A"), draw=lambda: pytest.fail("nothing to draw"))
+        assert card[2].startswith("  No invocations were counted in this time.")
+
+    def test_a_picture_is_drawn_for_html_only_and_says_what_it_is(self):
+        drawn = []
+        view = metrics("boston", [used("A", BUSY)], WHEN, draw=lambda: drawn.append(1) or b"png")
+        assert text.render(view)
+        assert drawn == []
+        card = html.render(view)
+        assert 'src="data:image/png;base64,cG5n"' in card
+        assert 'alt="Invocations, errors and latencies of boston over the last 1h"' in card
+
+    @pytest.mark.parametrize(("count", "step"), [(10, "1m"), (30, "1m"), (31, "2m"), (95, "4m")])
+    def test_little_bars_join_as_many_periods_as_they_need(self, count, step):
+        card = told(used("A", (1.0,) * count), when=Span(0, 60, count))
+        assert f"per {step} " in card[2]
+        assert len(card[4].split()[2]) <= MOST_SPARKS
+
+
+@pytest.mark.parametrize(
+    ("values", "shown"), [((), ""), ((None, 0.0), "··"), ((1.0, 4.0, 8.0), "▁▄█"), ((0.001, 100.0), "▁█")]
+)
+def test_little_bars_are_as_high_as_their_values(values, shown):
+    assert sparks(values) == shown

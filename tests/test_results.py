@@ -9,6 +9,7 @@ from sm_magics import results
 from sm_magics.inventory import Deletion, Inventory, Owned
 from sm_magics.invoke import Answer, Invocations, Row, Target
 from sm_magics.logs import Entry
+from sm_magics.metrics import Span
 from sm_magics.plan import Action, Plan
 from sm_magics.render.shown import Shown
 from sm_magics.render.view import View
@@ -30,6 +31,7 @@ ALL = [
     (results.Payload(Target("boston"), Answer("1", "text/csv", "A", 1.0)), "Answer of boston"),
     (results.Deleted(DELETION, done=True), "Deleting boston · done"),
     (results.Logs("boston", None, (Entry("A", "i-1", "one", 1),)), "Logs of boston"),
+    (results.Metrics("boston", (), Span(0, 60, 60)), "Metrics of boston · last 1h"),
     (results.Listing(OWNED, "here"), "Made by sm_magics · here"),
     (results.Card(View("A card")), "A card"),
 ]

@@ -1,4 +1,4 @@
-"""`%sm_logs`: what an endpoint's instances print."""
+"""`%sm_logs`: what an endpoint's instances print; `%sm_metrics`: how it was used."""
 
 from __future__ import annotations
 
@@ -15,12 +15,11 @@ from sm_magics.magics.options import argument, duration, flag, name, output, qui
 if TYPE_CHECKING:
     import argparse
 
-    from sm_magics.connection import Connection
-
 __all__ = ["ObserveMagics"]
 
 DEFAULT_LINES = 50
 FOLLOW_SECONDS = 600.0
+DEFAULT_SECONDS = 3600.0
 
 _variant = argument("variant", nargs="?", metavar="VARIANT", help="of this variant only; of all without")
 
@@ -52,7 +51,9 @@ class ObserveMagics(SmMagics):
         connection = self.session.connection()
         log = Log(connection, given.name, given.variant)
         if not log.streams():  # a deleted endpoint may still have a log
-            _check(connection, given.name, given.variant)
+            snapshot = find_endpoint(connection, given.name)
+            if given.variant is not None:
+                _check(given.name, given.variant, [each.name for each in (*snapshot.variants, *snapshot.pending)])
         if given.follow:
             timeout = FOLLOW_SECONDS if given.timeout is None else given.timeout
             happened = self.session.follow(log.follow(given.lines, self.session.clock, timeout), given, calm=True)
@@ -61,12 +62,40 @@ class ObserveMagics(SmMagics):
             entries = log.tail(given.lines)
         return Logs(given.name, given.variant, entries, lines=given.lines, times=given.times)
 
+    @magic(
+        "line",
+        name("the endpoint"),
+        _variant,
+        argument("--for", dest="seconds", type=duration, metavar="TIME", help="look back so long: 1h by default"),
+        argument("--period", type=duration, metavar="TIME", help="in steps of 1m, 5m, 1h; by default what fits"),
+        quiet,
+        output,
+    )
+    def sm_metrics(self, given: argparse.Namespace, _cell: str | None) -> Any:
+        """Show how an endpoint was used: invocations, errors and latencies of each variant."""
+        from time import time
 
-def _check(connection: Connection, endpoint: str, variant: str | None) -> None:
-    """Raise when there is no such endpoint, or none with such a variant."""
-    snapshot = find_endpoint(connection, endpoint)
-    names = [each.name for each in (*snapshot.variants, *snapshot.pending)]
-    if variant is not None and variant not in names:
+        from sm_magics.metrics import read, span, variants
+        from sm_magics.results import Metrics
+        from sm_magics.watch import look
+
+        when = span(time(), DEFAULT_SECONDS if given.seconds is None else given.seconds, given.period)
+        connection = self.session.connection()
+        counted = variants(connection, given.name)
+        snapshot = look(connection, given.name) if counted else find_endpoint(connection, given.name)
+        present = () if snapshot is None else [each.name for each in snapshot.variants]
+        names = list(dict.fromkeys([*present, *counted]))  # one that is gone was used all the same
+        if given.variant is not None:
+            _check(given.name, given.variant, names)
+            names = present = [given.variant]
+        used = read(connection, given.name, names, when)
+        shown = tuple(each for each in used if each.invocations or each.variant in present)
+        return Metrics(given.name, shown, when)
+
+
+def _check(endpoint: str, variant: str, names: list[str]) -> None:
+    """Raise when a variant is none of those that there are."""
+    if variant not in names:
         near = difflib.get_close_matches(variant, names, n=1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(names)}"
         raise CellError(f"endpoint '{endpoint}' has no variant '{variant}'", hint=hint)

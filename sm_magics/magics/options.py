@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["HelpAsked", "argument", "duration", "flag", "name", "output", "parse", "quiet", "usage", "waiting"]
 
 _EXPRESSION = re.compile(r"""(?<!["'])\$\{[^}]*\}""")  # whose quotes are its own
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 class HelpAsked(Exception):  # noqa: N818 - no error: the user asked
@@ -34,7 +34,7 @@ class HelpAsked(Exception):  # noqa: N818 - no error: the user asked
 
 def duration(text: str) -> float:
     """Return a duration such as `30s`, `5m` or `1.5h` in seconds; a bare number is seconds."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h)?", text.strip())
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?", text.strip())
     if found is None:
         raise argparse.ArgumentTypeError(f"'{text}' is no duration; write 30s, 5m or 1h")
     return float(found[1]) * _SECONDS[found[2] or "s"]

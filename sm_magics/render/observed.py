@@ -1,4 +1,4 @@
-"""The cards of what was observed of an endpoint: what its instances printed."""
+"""The cards of what was observed of an endpoint: what its instances printed, and how it was used."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sm_magics.render.view import Badge, Column, Note, Table, View
+from sm_magics.metrics import PERCENTILES
+from sm_magics.render.view import Badge, Column, Note, Picture, Table, View, sparks
+from sm_magics.spec.amounts import duration
+from sm_magics.target import percent
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sm_magics.logs import Entry
+    from sm_magics.metrics import Span, Used
     from sm_magics.render.view import Block
 
-__all__ = ["following", "logs"]
+__all__ = ["following", "logs", "metrics"]
 
+TIME_WIDTH = 9  # of a latency as text, so that a card's layout does not depend on it
+MOST_SPARKS = 30
 LONGEST_LINE = 2000  # characters of a printed line that a card shows
 _STYLES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # colours for a terminal
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
@@ -74,3 +80,82 @@ def _time(milliseconds: int) -> str:
 def _plain(text: str) -> str:
     text = _CONTROLS.sub("", _STYLES.sub("", text)).expandtabs()
     return text if len(text) <= LONGEST_LINE else text[: LONGEST_LINE - 1] + "…"
+
+
+def metrics(endpoint: str, used: Sequence[Used], when: Span, *, draw: Callable[[], bytes] | None) -> View:
+    """Return the card of how the variants of an endpoint were used.
+
+    Parameters
+    ----------
+    draw
+        Returns the picture as a PNG file; None where there is none to be had.
+    """
+    title = f"Metrics of {endpoint} · last {duration(when.seconds)}"
+    if not any(each.invocations for each in used):
+        told = "No invocations were counted in this time. On AWS they are counted a minute or two later."
+        return View(title, None, (Note(told),))
+    blocks: list[Block] = [_counts(used, when), _latencies([each for each in used if each.invocations], when)]
+    if draw is not None:
+        told = f"Invocations, errors and latencies of {endpoint} over the last {duration(when.seconds)}"
+        blocks.append(Picture(draw, told))
+    return View(title, None, tuple(blocks))
+
+
+def _counts(used: Sequence[Used], when: Span) -> Table:
+    columns = (
+        Column("variant"),
+        Column("invocations", number=True),
+        Column(f"per {_spark_period(when)}"),
+        Column("4XX errors", number=True),
+        Column("5XX errors", number=True),
+        Column("model errors", number=True),
+        Column("error share", number=True),
+    )
+
+    def row(each: Used) -> tuple[str, ...]:
+        share = percent(each.errors / each.invocations) if each.invocations else "–"
+        errors = (_count(each.total[key]) for key in ("errors_4xx", "errors_5xx", "model_errors"))
+        return each.variant, _count(each.invocations), sparks(_fewer(each.series["invocations"], sum)), *errors, share
+
+    return Table(columns, tuple(map(row, used)))
+
+
+def _latencies(used: Sequence[Used], when: Span) -> Table:
+    columns = (
+        Column("variant"),
+        Column("latency of"),
+        *(Column(name, number=True, width=TIME_WIDTH) for name in PERCENTILES),
+        Column(f"p99 per {_spark_period(when)}"),
+    )
+    rows = tuple(
+        (
+            each.variant,
+            kind,
+            *(_milliseconds(each.total[f"{key}_{name}"]) for name in PERCENTILES),
+            sparks(_fewer(each.series[f"{key}_p99"], max)),
+        )
+        for each in used
+        for kind, key in (("the model", "model"), ("SageMaker's overhead", "overhead"))
+    )
+    return Table(columns, rows)
+
+
+def _fewer(values: Sequence[float | None], joined: Callable[[list[float]], float]) -> list[float | None]:
+    """Return at most `MOST_SPARKS` values, each of which joins as many of `values`; the last may be of fewer."""
+    size = -(-len(values) // MOST_SPARKS)
+    groups = ([v for v in values[at : at + size] if v is not None] for at in range(0, len(values), size))
+    return [joined(group) if group else None for group in groups]
+
+
+def _spark_period(when: Span) -> str:
+    return duration(when.period * -(-when.count // MOST_SPARKS))
+
+
+def _count(value: float | None) -> str:
+    return f"{value or 0.0:,.0f}"
+
+
+def _milliseconds(value: float | None) -> str:
+    if value is None:
+        return "–"
+    return f"{value:.2f} ms" if value < 10 else f"{value:.1f} ms"  # noqa: PLR2004 - three digits tell enough

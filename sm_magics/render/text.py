@@ -30,6 +30,7 @@ def render(view: View) -> str:
 
 
 def _block(block: Block) -> Iterator[str]:
+    """Yield the lines of a block; a picture has none, as its card says it in words as well."""
     match block:
         case Facts(pairs):
             width = max((_width(name) for name, _ in pairs), default=0)

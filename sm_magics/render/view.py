@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-__all__ = ["Badge", "Block", "Code", "Column", "Facts", "Note", "Table", "View", "bar"]
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+__all__ = ["Badge", "Block", "Code", "Column", "Facts", "Note", "Picture", "Table", "View", "bar", "sparks"]
 
 Tone = Literal["good", "busy", "bad", "plain"]
 BAR_CELLS = 10
+SPARKS = "▁▂▃▄▅▆▇█"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,15 @@ class Code:
     caption: str = ""
 
 
-Block = Facts | Table | Note | Code
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture that adds to the words; `draw` makes it, as a PNG file, where it can be shown."""
+
+    draw: Callable[[], bytes]
+    told: str
+
+
+Block = Facts | Table | Note | Code | Picture
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,3 +95,9 @@ def bar(share: float) -> str:
     """Return a share of 1 as a bar that needs no style: it reads the same on GitHub and in a terminal."""
     filled = round(max(0.0, min(1.0, share)) * BAR_CELLS)
     return "█" * filled + "░" * (BAR_CELLS - filled)
+
+
+def sparks(values: Sequence[float | None]) -> str:
+    """Return values from 0 on as a line of little bars, the highest of them full; a dot where there is nothing."""
+    top = max((each for each in values if each), default=1.0)
+    return "".join("·" if not each else SPARKS[math.ceil(each / top * len(SPARKS)) - 1] for each in values)
