@@ -28,7 +28,7 @@ MAX_TAGS = 50
 # What the engine cannot do yet is refused by name: a field is never ignored.
 _NOT_OFFERED_IN_MODEL = ("InferenceExecutionConfig",)
 _NOT_OFFERED_IN_CONTAINER = ("ModelPackageName", "MultiModelConfig", "AdditionalModelDataSources", "ModelDataSource")
-_NOT_OFFERED_IN_CONFIG = ("AsyncInferenceConfig", "ExplainerConfig", "ShadowProductionVariants")
+_NOT_OFFERED_IN_CONFIG = ("AsyncInferenceConfig", "ExplainerConfig")
 _ROUTING = "LEAST_OUTSTANDING_REQUESTS"
 _NOT_OFFERED_IN_VARIANT = ("ServerlessConfig", "InstancePools", "ManagedInstanceScaling", "AcceleratorPartitionLayouts")
 
@@ -141,18 +141,20 @@ class Resources:
         tags = tags_of(request)
         _refuse_members(request, _NOT_OFFERED_IN_CONFIG)
         variants = request["ProductionVariants"]
-        _check_variants(variants)
+        shadows = request.get("ShadowProductionVariants") or []
+        _check_variants(variants, shadows)
         self._check_capture(request.get("DataCaptureConfig"))
         name = request["EndpointConfigName"]
         arn = self._account.arn("endpoint-config", name)
         async with self._store.lock:
-            for variant in variants:
+            for variant in (*variants, *shadows):
                 self.model(variant["ModelName"])
             if self._store.config(name):
                 raise Refused(f'Cannot create already existing endpoint configuration "{arn}".')
             kept = {key: value for key, value in request.items() if key != "Tags"}
-            filled = [{"InitialVariantWeight": 1.0, **variant} for variant in variants]
-            kept["ProductionVariants"] = filled
+            for member in ("ProductionVariants", "ShadowProductionVariants"):
+                if kept.get(member):
+                    kept[member] = [{"InitialVariantWeight": 1.0, **variant} for variant in kept[member]]
             await self._store.put(EndpointConfig(name, arn, self._now(), kept, tags))
         return {"EndpointConfigArn": arn}
 
@@ -266,18 +268,22 @@ def _only_container(request: dict[str, Any]) -> dict[str, Any]:
     return container
 
 
-def _check_variants(variants: list[dict[str, Any]]) -> None:
-    names = [each["VariantName"] for each in variants]
+def _check_variants(variants: list[dict[str, Any]], shadows: list[dict[str, Any]]) -> None:
+    if shadows and len(variants) + len(shadows) > 2:  # noqa: PLR2004 - one of each
+        # The documented rule; the service's text is not known.
+        raise Refused("Specify one variant for ProductionVariants and one variant for ShadowProductionVariants.")
+    everyone = [*variants, *shadows]
+    names = [each["VariantName"] for each in everyone]
     for name in names:
         if names.count(name) > 1:
             raise Refused(f'The variant name "{name}" was non-unique within the request.')
-    for each in variants:
+    for each in everyone:
         _refuse_members(each, _NOT_OFFERED_IN_VARIANT)
         if each.get("RoutingConfig", {}).get("RoutingStrategy", _ROUTING) != _ROUTING:
             raise not_offered(f"RoutingStrategy {each['RoutingConfig']['RoutingStrategy']}, only {_ROUTING}")
         for member in ("ModelName", "InstanceType", "InitialInstanceCount"):
             if each.get(member) is None:
-                raise Refused(f"Production variant {each['VariantName']} needs {member}.")  # ours: text not known
+                raise Refused(f"Variant {each['VariantName']} needs {member}.")  # ours: text not known
     if not any(each.get("InitialVariantWeight", 1.0) for each in variants):
         # Not documented for the service; an endpoint that can send its traffic nowhere helps nobody.
         raise Refused("At least one production variant must have a weight greater than 0.")

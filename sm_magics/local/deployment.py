@@ -136,8 +136,7 @@ class Deployments:
         assert pending is not None  # noqa: S101 - both states that lead here have one
         name = endpoint.name
         old = self._serving.get(name, [])
-        before = {each.name: each.desired_count for each in endpoint.variants}
-        after = {each.name: each.desired_count for each in pending.variants}
+        before, after = lifecycle.capacity(endpoint.variants), lifecycle.capacity(pending.variants)
         # What CreateEndpoint was given is kept for updates: a new endpoint has no old fleet to move traffic from.
         steps = rollout.plan(endpoint.deployment_config if endpoint.variants else None, before, after)
         new = self._fleet(name, pending.config_name, pending.variants, pending.capture)
@@ -195,8 +194,9 @@ class Deployments:
     def _fleet(
         self, name: str, config_name: str, variants: Sequence[Variant], capture: Mapping[str, Any] | None
     ) -> Fleet:
-        rng = random.Random(f"{self._seed}:{name}:capture")  # noqa: S311 - samples traffic, protects nothing
-        return Fleet(name, config_name, variants, self._host, self._captures.open(name, capture, rng))
+        rng = random.Random(f"{self._seed}:{name}:{config_name}")  # noqa: S311 - samples traffic, protects nothing
+        taken = self._captures.open(name, capture, rng)
+        return Fleet(name, config_name, variants, self._host, rng=rng, capture=taken)
 
     def _new_route(self, name: str) -> Route:
         return Route(name, random.Random(f"{self._seed}:{name}"))  # noqa: S311 - shares traffic, protects nothing

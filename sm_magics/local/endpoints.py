@@ -143,7 +143,8 @@ class Endpoints:
             "EndpointName": endpoint.name,
             "EndpointArn": endpoint.arn,
             "EndpointConfigName": endpoint.config_name,
-            "ProductionVariants": [_summary(each) for each in endpoint.variants] or None,
+            "ProductionVariants": [_summary(each) for each in endpoint.variants if not each.shadow] or None,
+            "ShadowProductionVariants": [_summary(each) for each in endpoint.variants if each.shadow] or None,
             "DataCaptureConfig": endpoint.capture and self._capture_summary(endpoint, endpoint.capture),
             "EndpointStatus": endpoint.status,
             "FailureReason": endpoint.failure_reason,
@@ -153,9 +154,8 @@ class Endpoints:
             "PendingDeploymentSummary": pending
             and {
                 "EndpointConfigName": pending.config_name,
-                "ProductionVariants": [
-                    {**_summary(each), "InstanceType": each.instance_type} for each in pending.variants
-                ],
+                "ProductionVariants": [_pending(each) for each in pending.variants if not each.shadow],
+                "ShadowProductionVariants": [_pending(each) for each in pending.variants if each.shadow] or None,
                 "StartTime": pending.started,
             },
         }
@@ -186,9 +186,8 @@ class Endpoints:
         }
 
     def _check_deployment(self, deployment: Mapping[str, Any], updated: Endpoint) -> None:
-        old = {each.name: each.desired_count for each in updated.variants}
-        new = {each.name: each.desired_count for each in updated.pending.variants} if updated.pending else {}
-        rollout.check(deployment, old, new)
+        new = updated.pending.variants if updated.pending else ()
+        rollout.check(deployment, lifecycle.capacity(updated.variants), lifecycle.capacity(new))
         for each in (deployment.get("AutoRollbackConfiguration") or {}).get("Alarms") or ():
             if not self._is_alarm(each["AlarmName"]):
                 raise Refused(f'Could not find alarm "{each["AlarmName"]}".')  # ours: the text is not known
@@ -204,7 +203,11 @@ class Endpoints:
         return endpoint
 
     def _variants(self, config: EndpointConfig) -> tuple[Variant, ...]:
-        return tuple(self._variant(each) for each in config.request["ProductionVariants"])
+        shadows = config.request.get("ShadowProductionVariants") or ()
+        return (
+            *(self._variant(each) for each in config.request["ProductionVariants"]),
+            *(replace(self._variant(each), shadow=True) for each in shadows),
+        )
 
     def _variant(self, variant: Mapping[str, Any]) -> Variant:
         model = self._resources.model(variant["ModelName"])
@@ -220,6 +223,10 @@ class Endpoints:
             desired_weight=variant["InitialVariantWeight"],
             desired_count=variant["InitialInstanceCount"],
         )
+
+
+def _pending(variant: Variant) -> dict[str, Any]:
+    return {**_summary(variant), "InstanceType": variant.instance_type}
 
 
 def _summary(variant: Variant) -> dict[str, Any]:

@@ -13,11 +13,13 @@ from sm_magics.local import containers
 from sm_magics.local.artifacts import Unpackable, Unreadable
 from sm_magics.local.instance import Instance, Program
 from sm_magics.local.router import Lane
-from sm_magics.local.tap import Tap
+from sm_magics.local.tap import Shadow, Tap, shadow_share
 from sm_magics.local.tcp_instance import TcpInstance
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+    from fractions import Fraction
 
     from sm_magics.local.artifacts import Artifacts
     from sm_magics.local.capture import Capture
@@ -34,6 +36,7 @@ LONGEST_PAUSE = 10.0
 STABLE_SECONDS = 30.0  # after which an instance's death counts as its first
 HEALTHY = 200  # the contract's answer to /ping
 DRAIN_SECONDS = 70.0  # a model may take 60 s to answer
+SHADOW_SECONDS = 1.0  # nobody waits for the answers of a shadow variant
 
 
 class StartFailed(Exception):  # noqa: N818 - named for what happened
@@ -76,16 +79,20 @@ class Fleet:
         What to run and how many instances of it.
     host
         What instances are run on.
+    rng
+        Chooses the requests that a shadow variant gets a copy of.
     capture
         What keeps the requests and answers, if anything does.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - a fleet is its parts
         self,
         endpoint: str,
         config_name: str,
         variants: Sequence[Variant],
         host: Host,
+        *,
+        rng: random.Random,
         capture: Capture | None = None,
     ) -> None:
         self._endpoint = endpoint
@@ -99,8 +106,12 @@ class Fleet:
         self.lanes = {
             each.name: Lane(each.name, config_name, host.meter(endpoint, each.name, config_name)) for each in variants
         }
-        for lane in self.lanes.values():
-            lane.tap = None if capture is None else Tap(lane.variant, capture)
+        self._shadow: Shadow | None = None  # there is at most one, beside one production variant
+        for name in self._variants.keys() - self.weights.keys():
+            self._shadow = Shadow(self.lanes[name], self._shadow_share(name), rng)
+        if capture or self._shadow:
+            for name in self.weights:
+                self.lanes[name].tap = Tap(name, capture, self._shadow)
 
     async def start(self, progress: Callable[[Mapping[str, int]], None] = _unheard) -> None:
         """Start every instance and return when all answer their health check; see `scale`."""
@@ -117,8 +128,8 @@ class Fleet:
 
     @property
     def weights(self) -> dict[str, float]:
-        """The weights by variant."""
-        return {name: variant.desired_weight for name, variant in self._variants.items()}
+        """The weights by production variant."""
+        return {name: each.desired_weight for name, each in self._variants.items() if not each.shadow}
 
     @property
     def full(self) -> dict[str, int]:
@@ -128,10 +139,17 @@ class Fleet:
     def change(self, variants: Sequence[Variant]) -> None:
         """Take other weights and counts of the same variants; `scale` makes the counts true."""
         self._variants = {each.name: each for each in variants}
+        if self._shadow:
+            self._shadow.share(self._shadow_share(self._shadow.lane.variant))
+
+    def _shadow_share(self, name: str) -> Fraction:
+        (production,) = self.weights.values()
+        return shadow_share(production, self._variants[name].desired_weight)
 
     async def scale(self, counts: Mapping[str, int], progress: Callable[[Mapping[str, int]], None] = _unheard) -> None:
         """Start or drain instances until each variant has as many as `counts` says, and all answer their health check.
 
+        A shadow variant comes whole with the first instance of a fleet, unless `counts` says otherwise.
         `progress` is told how many instances of each variant are ready, whenever one more is.
 
         Raises
@@ -139,6 +157,7 @@ class Fleet:
         StartFailed
             When a new one cannot start.
         """
+        counts = {name: each.desired_count for name, each in self._variants.items() if each.shadow} | dict(counts)
         self._wanted.update(counts)
         missing = {name: count - len(self.lanes[name].instances) for name, count in counts.items()}
         await _all(self._add(self._variants[name], progress) for name, number in missing.items() for _ in range(number))
@@ -152,6 +171,8 @@ class Fleet:
         self._stopping = True
         for task in self._tasks:
             task.cancel()
+        if self._shadow:
+            self._shadow.close()
         instances = [each for lane in self.lanes.values() for each in lane.instances]
         await asyncio.gather(*(self._retire(each) for each in instances))
         for lane in self.lanes.values():
@@ -226,7 +247,7 @@ class Fleet:
         """Take no more requests, answer those under way, and end."""
         instance.ready = False
         try:
-            async with asyncio.timeout(DRAIN_SECONDS):
+            async with asyncio.timeout(SHADOW_SECONDS if self._variants[instance.variant].shadow else DRAIN_SECONDS):
                 await instance.drained()
         except TimeoutError:
             _LOG.warning("%s of %s did not answer in time and is stopped", instance.name, self._endpoint)

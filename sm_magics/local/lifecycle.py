@@ -24,6 +24,7 @@ __all__ = [
     "Endpoint",
     "Refused",
     "Variant",
+    "capacity",
     "create",
     "delete",
     "fail",
@@ -52,7 +53,7 @@ class Refused(Exception):  # noqa: N818 - named for what the service does
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One production variant: what it serves and how much of it.
+    """One variant, production or shadow: what it serves and how much of it.
 
     What it serves is kept here, so that it outlives its model and its endpoint config.
     """
@@ -71,6 +72,7 @@ class Variant:
     status: str | None = None
     status_message: str | None = None
     status_since: float = 0.0
+    shadow: bool = False  # it gets copies of the requests, and its answers are dropped
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +231,7 @@ def shift(endpoint: Endpoint, share: Fraction, status: str, told: Callable[[Vari
         return endpoint
 
     def new(each: Variant) -> Variant:
-        text = told(each)
+        text = None if each.shadow else told(each)
         since = each.status_since if (each.status, each.status_message) == (status, text) else now
         weight = float(each.desired_weight * share)
         return replace(each, current_weight=weight, status=status, status_message=text, status_since=since)
@@ -305,13 +307,18 @@ def delete(endpoint: Endpoint, now: float) -> Endpoint:
     return replace(endpoint, status="Deleting", modified=now)
 
 
+def capacity(variants: Iterable[Variant]) -> dict[str, int]:
+    """Return the instance counts of production variants, by which deployments go."""
+    return {each.name: each.desired_count for each in variants if not each.shadow}
+
+
 def _must_be_settled(endpoint: Endpoint) -> None:
     if endpoint.status in IN_PROGRESS:
         raise Refused(f'Cannot update in-progress endpoint "{endpoint.arn}".')
 
 
 def _must_have_traffic(variants: Iterable[Variant]) -> None:
-    if not any(each.desired_weight for each in variants):
+    if not any(each.desired_weight for each in variants if not each.shadow):
         # Not documented for the service; an endpoint that can send its traffic nowhere helps nobody.
         raise Refused("At least one production variant must have a weight greater than 0.")
 

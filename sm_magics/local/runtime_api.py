@@ -14,14 +14,14 @@ from sm_magics.local.http import message
 from sm_magics.local.logs import GROUP_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from sm_magics.local.api import Account
     from sm_magics.local.http import Exchange
     from sm_magics.local.instance import Answer
     from sm_magics.local.router import Lane, Route
 
-__all__ = ["Runtime"]
+__all__ = ["Runtime", "container_request"]
 
 ANSWER_SECONDS = 60.0  # in which a model must answer
 _ERROR_TYPE = ":http://internal.amazon.com/coral/com.amazon.sagemaker/"
@@ -92,10 +92,10 @@ class Runtime:
             exchange.answer(_error("ValidationError", 400, text))
             return
         invocation = _Invocation(self, exchange, name, lane)
-        if lane.tap is not None:
-            invocation.taken = lane.tap.request(exchange.headers, exchange.body)
         self._under_way[invocation] = self._clock()
         invocation.send()
+        if lane.tap is not None:
+            invocation.taken = lane.tap.request(headers, exchange.body)
 
     def expire(self) -> None:
         """Answer for the models that have not done so in time; they are not interrupted."""
@@ -170,7 +170,7 @@ class _Invocation:
 
     def send(self) -> None:
         """Send the request to its lane."""
-        if not self.lane.send(_container_request(self.exchange.headers, self.exchange.body), self):
+        if not self.lane.send(container_request(self.exchange.headers, self.exchange.body), self):
             self._fail()
 
     def answered(self, answer: Answer) -> None:
@@ -219,7 +219,8 @@ def _too_long(member: str, limit: int) -> str:
     )
 
 
-def _container_request(headers: dict[bytes, bytes], body: bytes) -> bytes:
+def container_request(headers: Mapping[bytes, bytes], body: bytes) -> bytes:
+    """Return what a container gets for a client's request."""
     lines = [b"%s: %s\r\n" % (name, headers[name]) for name in _PASSED if name in headers]
     return b"POST /invocations HTTP/1.1\r\nContent-Length: %d\r\n%s\r\n%s" % (len(body), b"".join(lines), body)
 

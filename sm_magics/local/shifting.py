@@ -161,7 +161,7 @@ class Shift:
 
 def parts(serving: Serving) -> list[Part]:
     """Return the parts of the traffic that fleets get."""
-    return [Part(fleet.lanes, fleet.weights, share) for fleet, share in serving]
+    return [Part({name: fleet.lanes[name] for name in fleet.weights}, fleet.weights, share) for fleet, share in serving]
 
 
 async def retire(fleet: Fleet) -> None:

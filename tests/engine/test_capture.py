@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from capturekit import TYPES, captured, config, invoke_all
 from enginekit import CallFailed, Wire, running
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,19 +21,7 @@ from sm_magics.local import capture as module
 from sm_magics.local.capture import Captures, Seen, Types, line, seen_in
 from sm_magics.local.instance import Answer
 
-TYPES = {"CaptureContentTypeHeader": {"CsvContentTypes": ["text/csv"], "JsonContentTypes": ["application/json"]}}
 NOON = 1_700_049_600.25  # 2023-11-15 12:00:00.25
-BOTH = [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}]
-
-
-def config(to="s3://captured/here", percentage=100, options=BOTH, **others):
-    return {
-        "EnableCapture": True,
-        "InitialSamplingPercentage": percentage,
-        "DestinationS3Uri": to,
-        "CaptureOptions": options,
-        **others,
-    }
 
 
 def answer(body=b"0.5", content_type=b"application/json"):
@@ -290,16 +279,6 @@ def test_what_a_killed_engine_had_not_finished_is_removed(disk):
 # The engine
 
 
-def captured(root, name):
-    """Return the lines captured of an endpoint, and check that every one is whole."""
-    lines = []
-    for file in sorted(Path(root, name).rglob("*.jsonl")):
-        text = file.read_bytes()
-        assert text.endswith(b"\n")
-        lines += [json.loads(each) for each in text.splitlines()]
-    return lines
-
-
 def serve(engine, name, capture, model=None):
     """Bring an endpoint with capture into service."""
     model = model or engine.echo(f"m-{name}")
@@ -310,16 +289,6 @@ def serve(engine, name, capture, model=None):
     engine.call("CreateEndpoint", EndpointName=name, EndpointConfigName=f"c-{name}")
     assert engine.settled(name)["EndpointStatus"] == "InService"
     return name
-
-
-def invoke_all(engine, name, rows):
-    async def run():
-        wire = await Wire.open(engine.about)
-        got = [await wire.ask(engine.signer.invocation(name, row)) for row in rows]
-        wire.close()
-        return got
-
-    return asyncio.run(run())
 
 
 def wait_for(condition, seconds=20):
