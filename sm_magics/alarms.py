@@ -8,17 +8,18 @@ same cell has the same alarms.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.spec import AlarmSpec, alarm_words
 from sm_magics.target import ENDPOINT_TAG, digest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from sm_magics.target import Target
 
-__all__ = ["PREFIX", "endpoint_of", "guarded", "names_in", "prefix", "requests", "variant_of", "words"]
+__all__ = ["PREFIX", "endpoint_of", "guarded", "names_in", "prefix", "requests", "specs", "variant_of", "words"]
 
 PREFIX = "sm_magics/"
 _OURS = re.compile(rf"{PREFIX}([^/]+)/([^/]+)/[^/]+/[0-9a-f]{{8}}")
@@ -67,6 +68,23 @@ def variant_of(name: str) -> str | None:
     """Return the variant that an alarm of ours is about, None for any other alarm."""
     found = _OURS.fullmatch(name)
     return found[2] if found else None
+
+
+def specs(found: Iterable[Mapping[str, Any]], variants: Collection[str]) -> tuple[AlarmSpec, ...]:
+    """Return what a cell says of alarms of ours, from what CloudWatch says; one of every variant alike is one alarm."""
+    by_words: dict[AlarmSpec, set[str]] = {}
+    for each in found:
+        variant = variant_of(each["AlarmName"])
+        if variant is not None and variant in variants:
+            stat = each.get("Statistic") or each.get("ExtendedStatistic") or ""
+            length = each["Period"] * each["EvaluationPeriods"]
+            alike = AlarmSpec(each["MetricName"], stat, each["Threshold"], length)
+            by_words.setdefault(alike, set()).add(variant)
+    return tuple(
+        each
+        for alike, owners in by_words.items()
+        for each in ([alike] if owners == {*variants} else [replace(alike, variant=name) for name in sorted(owners)])
+    )
 
 
 def words(alarm: AlarmSpec, variant: str) -> str:

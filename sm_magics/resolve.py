@@ -5,17 +5,19 @@ from __future__ import annotations
 import difflib
 from typing import TYPE_CHECKING, Any
 
-from sm_magics.errors import CellError, PackagingError
+from sm_magics.alarms import names_in, prefix, specs
+from sm_magics.errors import CellError, PackagingError, ServiceError
 from sm_magics.models import Place, as_label, package
-from sm_magics.spec import EndpointSpec, NamedModel, VariantSpec
+from sm_magics.spec import EndpointSpec, NamedModel, VariantSpec, policy_words
 from sm_magics.target import MODEL_TAG, content, target
+from sm_magics.watch import described
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from sm_magics.connection import Connection
     from sm_magics.models import DesiredModel
-    from sm_magics.spec import ModelSource, ModelSpec
+    from sm_magics.spec import AlarmSpec, ModelSource, ModelSpec
     from sm_magics.target import Target
     from sm_magics.watch import Snapshot
 
@@ -100,16 +102,36 @@ def spec_of(connection: Connection, snapshot: Snapshot, config: Mapping[str, Any
         return VariantSpec(found["VariantName"], NamedModel(found.get("ModelName", "")), fields)
 
     kept = content(config)
+    deployment, alarms = _guardrails(connection, snapshot)
     tags = connection.call("ListTags", ResourceArn=snapshot.arn)["Tags"]
     return EndpointSpec(
         name=snapshot.name,
         variants=tuple(map(variant, config["ProductionVariants"])),
         shadow=tuple(map(variant, config.get("ShadowProductionVariants") or ())),
         config={key: value for key, value in kept.items() if not key.endswith("ProductionVariants")},
-        deployment={},
+        deployment=deployment,
         tags={each["Key"]: each["Value"] for each in tags if not each["Key"].startswith(("sm_magics:", "aws:"))},
         role=None,
+        alarms=alarms,
     )
+
+
+def _guardrails(connection: Connection, snapshot: Snapshot) -> tuple[dict[str, Any], tuple[AlarmSpec, ...]]:
+    """Return how the endpoint was updated last, and the alarms of ours that watched; the default says nothing."""
+    config = dict(snapshot.raw.get("LastDeploymentConfig") or {})
+    names = names_in(config)
+    ours = [each for each in names if each.startswith(prefix(snapshot.name))]
+    try:
+        found = described(connection, ours) if ours else []
+    except ServiceError:
+        found = []  # shown without them
+    if ours:
+        config.pop("AutoRollbackConfiguration")
+        others = [{"AlarmName": each} for each in names if each not in ours]
+        config |= {"AutoRollbackConfiguration": {"Alarms": others}} if others else {}
+    if not config or (policy_words(config) == "all-at-once" and not names):
+        return {}, ()
+    return {"DeploymentConfig": config}, specs(found, [each.name for each in snapshot.variants])
 
 
 def _packaged(what: str, label: str, source: ModelSource, connection: Connection, role: str | None) -> DesiredModel:

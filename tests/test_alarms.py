@@ -6,7 +6,7 @@ from botocore.stub import Stubber
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sm_magics.alarms import endpoint_of, guarded, names_in, prefix, requests, variant_of
+from sm_magics.alarms import endpoint_of, guarded, names_in, prefix, requests, specs, variant_of
 from sm_magics.spec import AlarmSpec
 from sm_magics.target import ENDPOINT_TAG, Target
 
@@ -91,6 +91,12 @@ ALARMS = st.builds(
     st.sampled_from([10, 30]) | st.integers(1, 1440).map(lambda n: 60 * n),
     st.sampled_from([None, "A"]),
 )
+
+
+@given(st.lists(ALARMS, max_size=3, unique_by=lambda each: (each.metric, each.stat)))
+def test_what_cloudwatch_says_of_them_is_what_the_cell_said(alarms):
+    found = [{key: value for key, value in each.items() if key != "Tags"} for each in requests(wanted(*alarms))]
+    assert specs([*found, {"AlarmName": "theirs"}], ["A", "B"]) == tuple(alarms)
 
 
 @given(st.lists(ALARMS, max_size=3, unique=True))

@@ -7,7 +7,7 @@ from sm_magics.errors import CellError, PackagingError
 from sm_magics.resolve import desired_model, find_model, resolve, spec_of
 from sm_magics.spec import parse_endpoint, parse_model, to_yaml
 from sm_magics.target import MODEL_TAG
-from sm_magics.watch import look
+from sm_magics.watch import Snapshot, VariantState, look
 
 
 def target(deployer, body, declared=None, name="boston"):
@@ -115,3 +115,55 @@ class TestSpecOf:
 
     def test_without_its_config_there_is_no_telling(self, connection, served):
         assert spec_of(connection, look(connection, served), None) is None
+
+    def test_the_policy_is_that_of_the_last_deployment(self, deployer, name, connection):
+        deployer.run(name, "variants: {A: $linear}\ndeploy: {canary: 10%, wait: 5m}")
+        snapshot = look(connection, name)
+        text = to_yaml(spec_of(connection, snapshot, connection.describe("EndpointConfig", snapshot.config_name)))
+        assert "deploy: {canary: 10%, wait: 5m}\n" in text
+        assert deployer.run(name, text)[0].plan.actions == ()
+
+
+CANARY = {
+    "BlueGreenUpdatePolicy": {
+        "TrafficRoutingConfiguration": {
+            "Type": "CANARY",
+            "WaitIntervalInSeconds": 300,
+            "CanarySize": {"Type": "CAPACITY_PERCENT", "Value": 10},
+        }
+    }
+}
+ONCE = {"BlueGreenUpdatePolicy": {"TrafficRoutingConfiguration": {"Type": "ALL_AT_ONCE", "WaitIntervalInSeconds": 0}}}
+OURS = "sm_magics/boston/A/Invocation5XXErrors/0a1b2c3d"
+ALARM = {
+    "AlarmName": OURS,
+    "MetricName": "Invocation5XXErrors",
+    "Statistic": "Average",
+    "Threshold": 0.01,
+    "Period": 60,
+    "EvaluationPeriods": 5,
+}
+
+
+class TestGuardrails:
+    """What is told of the last deployment, by a service that answers by a script."""
+
+    def text(self, fake_connection, policy, names, answer):
+        last = {**policy, "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": each} for each in names]}}
+        connection = fake_connection(list_tags=[{"Tags": []}], describe_alarms=[answer])
+        state = VariantState("A", 1.0, 1.0, 1, 1)
+        snapshot = Snapshot("boston", "arn", "InService", "c", (state,), raw={"LastDeploymentConfig": last})
+        return to_yaml(spec_of(connection, snapshot, {"ProductionVariants": [{"VariantName": "A", "ModelName": "m"}]}))
+
+    def test_alarms_of_ours_are_described_again_and_others_named(self, fake_connection):
+        text = self.text(fake_connection, CANARY, [OURS, "theirs"], {"MetricAlarms": [ALARM]})
+        assert "deploy: {canary: 10%, wait: 5m}\n" in text
+        assert "rollback_on: [theirs, {metric: Invocation5XXErrors, above: 1%, for: 5m}]\n" in text
+
+    def test_those_that_may_not_be_looked_at_are_left_out(self, fake_connection, refusal):
+        text = self.text(fake_connection, CANARY, [OURS], refusal("no", "AccessDenied", 403))
+        assert "deploy: {canary: 10%, wait: 5m}\n" in text
+        assert "rollback_on" not in text
+
+    def test_the_default_says_nothing(self, fake_connection):
+        assert "deploy" not in self.text(fake_connection, ONCE, [], {})

@@ -79,7 +79,7 @@ def alarm_words(alarm: AlarmSpec) -> dict[str, str]:
     if alarm.metric in LATENCIES:
         above, stat = duration(alarm.threshold / 1e6), alarm.stat if alarm.stat != "Average" else ""
     elif alarm.stat == "Average":
-        above, stat = f"{round(alarm.threshold * 100, 9):g}%", ""
+        above, stat = f"{round(alarm.threshold * 100, 9):.12g}%", ""
     else:
         above, stat = f"{alarm.threshold:.15g}", alarm.stat if alarm.stat != "Sum" else ""
     words = {"metric": alarm.metric, "above": above, "for": duration(alarm.seconds)}
