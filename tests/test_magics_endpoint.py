@@ -46,6 +46,21 @@ class TestMaking:
         assert f"Plan for endpoint {name} · 3 calls" in ran.shown
         assert look(notebook.session.connection(), name) is None
 
+    def test_a_dry_run_lists_the_alarms_that_an_update_would_have(self, notebook, writes, name):
+        notebook.run(f"%%sm_endpoint {name}\nvariants: {{A: $linear}}")
+        guards = "deploy: {canary: 10%, wait: 5m}\nrollback_on: [{metric: Invocation5XXErrors, above: 1%}]"
+        with writes(notebook) as made:
+            ran = notebook.run(f"%%sm_endpoint {name} --dry-run\nvariants: {{A: $xgb}}\n{guards}")
+        assert made == []
+        calls = [each.operation for each in ran.result.plan.actions]
+        assert calls == ["CreateModel", "CreateEndpointConfig", "PutMetricAlarm", "UpdateEndpoint"]
+        assert f"sm_magics/{name}/A/Invocation5XXErrors/" in ran.shown
+
+    def test_a_policy_that_cannot_be_is_refused_at_its_line(self, notebook, name):
+        told = notebook.fails(f"%%sm_endpoint {name}\nvariants: {{A: $linear}}\ndeploy: {{canary: 60%}}", CellError)
+        assert "line 3: canary must be from 1% to 50%, not 60%" in told
+        assert "line 3: canary needs 'wait'" in told
+
     def test_without_waiting_it_says_what_was_asked_for(self, notebook, name):
         ran = notebook.run(f"%%sm_endpoint {name} --no-wait\nvariants: {{A: $linear}}")
         assert not ran.result.verified

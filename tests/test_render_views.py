@@ -204,6 +204,12 @@ class TestInventory:
             "  Left over from endpoint b, which is gone. To delete it: %sm_delete b --yes",
         ]
 
+    def test_alarms_are_listed_after_their_endpoints(self):
+        name = "sm_magics/b/A/ModelLatency/0a1b2c3d"
+        lines = shown(views.inventory(Inventory((), (), (), (Owned("alarm", name, "b", MADE, "OK"),)), "here"))
+        assert lines[4].split() == ["alarm", name, "b", "left", "over"]
+        assert lines[-1] == "  Left over from endpoint b, which is gone. To delete it: %sm_delete b --yes"
+
     def test_nothing_is_said_so(self):
         assert shown(views.inventory(Inventory((), (), ()), "here"))[-1] == "  Nothing."
 
