@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sm_magics import alarms
 from sm_magics.errors import PlanError
+from sm_magics.spec import policy_words
 from sm_magics.target import AMOUNTS, ENDPOINT_TAG, TAGS_TAG, Share, content, shares_text
 
 if TYPE_CHECKING:
@@ -181,12 +182,13 @@ def _create_endpoint(target: Target) -> Action:
 
 
 def _update_endpoint(target: Target, live: Live) -> Action:
+    policy = policy_words(target.deployment.get("DeploymentConfig") or {})
     return Action(
         "UpdateEndpoint",
         {"EndpointName": target.endpoint, "EndpointConfigName": target.config_name, **alarms.guarded(target)},
         f"endpoint {target.endpoint}",
         shares_text(live.shares),
-        shares_text(_after_update(target, live)),
+        shares_text(_after_update(target, live)) + (f" · {policy}" if policy else ""),
         _difference(target, live),
     )
 

@@ -371,6 +371,7 @@ def test_the_alarms_of_an_earlier_update_go_with_the_next():
         ("DeleteAlarms", "cloudwatch"),
     ]
     assert steps.actions[2].after == "Invocation5XXErrors of A above 1% for 1m"
+    assert steps.actions[3].after == "A 100 % · canary 10%, wait 1m"
     assert steps.actions[4].request == {"AlarmNames": ["sm_magics/boston/A/ModelLatency/0"]}
 
 
