@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from sm_magics.errors import CellError
 from sm_magics.spec import EndpointSpec, parse_endpoint, to_yaml
-from sm_magics.spec.deployment import policy_words, watches, worded
+from sm_magics.spec.deployment import policy_words, watched_seconds, watches, worded
 
 VARIABLES = {"xgb": object(), "part": 0.1, "policy": {"canary": "10%", "wait": "5m"}}
 V = "variants: {A: $xgb}\n"
@@ -242,6 +242,24 @@ def test_a_mistyped_expression_is_told_once():
         "line 2: $nope is not defined / run the cell that defines it first",
         "line 2: $gone is not defined / run the cell that defines it first",
     ]
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("{canary: 10%, wait: 5m}", 300),
+        ("{canary: 1, wait: 5m, bake: 1m}", 360),
+        ("{linear: 25%, every: 1m, bake: 30s}", 210),
+        ("{linear: 30%, every: 1m}", 180),
+        ("{linear: 1, every: 1m}", None),
+        ("{rolling: 50%, wait: 1m}", 120),
+        ("{rolling: 1, wait: 1m}", None),
+        ("{all-at-once: true, bake: 5m}", 300),
+        ("all-at-once", 0),
+    ],
+)
+def test_the_new_fleet_is_watched_as_long_as_all_pauses_take(text, seconds):
+    assert watched_seconds(policy(text)) == seconds
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.spec.amounts import duration, percentage, seconds
-from sm_magics.spec.deployment import DEPLOYMENT, watches
+from sm_magics.spec.deployment import DEPLOYMENT, watched_seconds, watches
 from sm_magics.spec.fields import Form, Found, Site
 from sm_magics.spec.keys import ALARM, ERRORS, LATENCIES, STATISTICS, sagemaker
 from sm_magics.spec.nodes import UNKNOWN, Entry, ListNode, MappingNode, ScalarNode, opened
@@ -69,6 +69,12 @@ def check_alarms(config: Mapping[str, Any], alarms: Sequence[AlarmSpec], variant
     if alarms and count > most:
         each = f", one for each of the {variants} variants" if variants > 1 else ""
         form.say(f"{count} alarms{each}; a deployment takes at most {most:g}", "name a 'variant' in some", site.key)
+    longest = max((each.seconds for each in alarms), default=0)
+    watched = None if form.problems else watched_seconds(config)
+    if watched is not None and watches(config) and longest > watched:
+        told = f"an alarm that must be above for {duration(longest)} cannot go off: the new fleet is watched for"
+        hint = f"make 'for' shorter, or 'wait' or 'bake' longer: {duration(2 * longest)} is safe"
+        form.say(f"{told} {duration(watched)} in all", hint, site.key)
     if (alarms or named) and site.key and not watches(config) and not form.problems:
         hint = "write deploy: {canary: 10%, wait: 5m}, or deploy: {all-at-once: true, bake: 5m}"
         form.say(f"{ROLLBACK} watches nothing when all traffic moves at once and the old fleet goes", hint, site.key)

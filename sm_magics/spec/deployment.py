@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.spec.amounts import duration, percentage, seconds
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from sm_magics.service_model import Steps
     from sm_magics.spec.fields import Found
 
-__all__ = ["DEPLOYMENT", "check_deployment", "policy_words", "read_deployment", "watches", "worded"]
+__all__ = ["DEPLOYMENT", "check_deployment", "policy_words", "read_deployment", "watched_seconds", "watches", "worded"]
 
 DEPLOYMENT = "DeploymentConfig"
 HOW = "write deploy: {canary: 10%, wait: 5m}, {linear: 25%, every: 2m}, {rolling: 50%} or all-at-once"
@@ -228,6 +229,18 @@ def watches(config: Mapping[str, Any]) -> bool:
     policy = config.get("BlueGreenUpdatePolicy") or {}
     kind = (policy.get("TrafficRoutingConfiguration") or {}).get("Type", "ALL_AT_ONCE")
     return bool(config.get("RollingUpdatePolicy") or kind != "ALL_AT_ONCE" or policy.get("TerminationWaitInSeconds"))
+
+
+def watched_seconds(config: Mapping[str, Any]) -> float | None:
+    """Return how long a deployment watches its new fleet in all, None where that depends on the number of instances."""
+    policy = config.get("RollingUpdatePolicy") or config.get("BlueGreenUpdatePolicy") or {}
+    routing = policy.get("TrafficRoutingConfiguration") or policy
+    size = routing.get("LinearStepSize") or routing.get("MaximumBatchSize") or {}
+    if size and size.get("Type") != "CAPACITY_PERCENT":
+        return None
+    steps = math.ceil(100 / size["Value"]) if size else 2 if routing.get("Type") == "CANARY" else 1
+    pauses = steps if "RollingUpdatePolicy" in config else steps - 1
+    return float(pauses * routing.get("WaitIntervalInSeconds", 0) + policy.get("TerminationWaitInSeconds", 0))
 
 
 def worded(config: Mapping[str, Any]) -> dict[str, str] | str | None:
