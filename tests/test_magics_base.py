@@ -76,9 +76,9 @@ class TestResults:
 
     def test_a_quiet_result_is_kept_and_returned_and_not_shown(self, notebook, served):
         ran = notebook.run(f"%sm_status {served} -o kept --quiet")
-        assert notebook.variables["kept"] is ran.result
         assert ran.result.name == served
         assert "Endpoint" not in ran.shown
+        assert f"Endpoint {served}" in notebook.run("kept").shown
 
     def test_help_is_not_kept(self, notebook):
         notebook.run("%sm_status --help -o kept")
@@ -86,6 +86,10 @@ class TestResults:
 
 
 class TestErrors:
+    def test_names_of_the_shell_are_not_suggested(self, notebook):
+        error = notebook.fails("%%sm_endpoint boston\nvariants: {A: $opn}", CellError)
+        assert "open" not in str(error)
+
     def test_an_error_of_ours_is_shown_in_its_own_lines_only(self, notebook):
         ran = notebook.cell("%sm_status --nonsense")
         assert isinstance(ran.error, CellError)

@@ -24,7 +24,7 @@ def given(**options):
 
 @pytest.fixture
 def session():
-    return Session(SimpleNamespace(user_ns={}), Settings(display="static"))
+    return Session(SimpleNamespace(user_ns={}, user_ns_hidden={}), Settings(display="static"))
 
 
 class TestSettings:

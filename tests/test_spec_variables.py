@@ -125,3 +125,17 @@ def test_the_expression_of_an_item_leads_to_it(expression):
     inner = {"a": [{"k": 5}], "k": 5}
     job = type("Job", (dict,), {"best": {"k": 5}})(inner)
     assert resolve(item_of(expression, "k"), {"job": job}) == 5
+
+
+@pytest.mark.parametrize(
+    ("written", "hint"),
+    [
+        ("X", "write $X"),
+        ("$X.head(2)", "nothing is called here: give the result a name in a cell above"),
+        ("$X.iloc", "write ${X.iloc}"),
+    ],
+)
+def test_what_is_no_expression_says_what_to_write(written, hint):
+    with pytest.raises(CellError) as caught:
+        resolve(written, {"X": 1})
+    assert caught.value.hint == hint

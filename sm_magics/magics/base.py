@@ -44,9 +44,9 @@ def magic(kind: str, *options: Callable[[Any], Any]) -> Callable[[Any], Any]:
                 return _help(run)
             result = method(self, given, cell)
             if result is not None:
+                self.session.keep(getattr(given, "out", None), result)  # which shows itself when it is asked for
                 if getattr(given, "quiet", False):
                     result = replace(result, quiet=True)
-                self.session.keep(getattr(given, "out", None), result)
             return result
 
         decorated: Any = run

@@ -25,7 +25,6 @@ OF_A_VARIANT = frozenset({"sm_logs", "sm_metrics"})  # whose second word is a va
 NAMES_SECONDS = 5.0  # for which names that were listed are good
 _MAGIC = re.compile(r"^\s*(?:\w+\s*=\s*)?(%{1,2})(sm_\w+)\s")
 _MODEL_VALUE = re.compile(r"(?:^|[\s{,])model:\s*([\w-]*)$")
-_SHELL_NAMES = frozenset({"In", "Out", "exit", "quit", "get_ipython", "open"})
 
 
 class Completer:
@@ -127,7 +126,7 @@ class Completer:
         return sorted(
             name
             for name, value in self._session.variables.items()
-            if not name.startswith("_") and name not in _SHELL_NAMES and not isinstance(value, ModuleType)
+            if not name.startswith("_") and not isinstance(value, ModuleType)
         )
 
 

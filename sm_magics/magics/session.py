@@ -82,8 +82,9 @@ class Session:
 
     @property
     def variables(self) -> Mapping[str, Any]:
-        """The notebook's variables."""
-        return self.shell.user_ns  # type: ignore[no-any-return]  # IPython is typed in part
+        """The notebook's variables, without what IPython itself put there."""
+        hidden = self.shell.user_ns_hidden
+        return {name: value for name, value in self.shell.user_ns.items() if hidden.get(name, hidden) is not value}
 
     @property
     def connected(self) -> Connection | None:

@@ -99,10 +99,12 @@ def _steps(path: str, position: int, expression: str) -> Iterator[_Step]:
 
 
 def _not_a_path(expression: str) -> CellError:
-    if re.fullmatch(r"\$[^\W\d]\w*[.\[].*", expression):
-        hint = f"write ${{{clipped(expression[1:])}}}"
-    elif "(" in expression:
+    if "(" in expression:
         hint = "nothing is called here: give the result a name in a cell above"
+    elif re.fullmatch(r"\$[^\W\d]\w*[.\[].*", expression):
+        hint = f"write ${{{clipped(expression[1:])}}}"
+    elif expression.isidentifier():
+        hint = f"write ${clipped(expression)}"
     else:
         hint = "write $name or ${name.attr[0]}; a text that starts with $ is written $$"
     return CellError(f"cannot read '{clipped(expression)}'", hint=hint)
