@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from sm_magics.local import containers
 from sm_magics.local.artifacts import Unpackable, Unreadable
 from sm_magics.local.instance import Instance, Program
-from sm_magics.local.router import Lane
+from sm_magics.local.router import Lane, Parking
 from sm_magics.local.tap import Shadow, Tap, shadow_share
 from sm_magics.local.tcp_instance import TcpInstance
 
@@ -62,6 +62,7 @@ class Host:
         self.logs = logs
         self.new_id = new_id
         self.meter = meter
+        self.parking = Parking()
 
 
 def _unheard(_: Mapping[str, int]) -> None:
@@ -104,7 +105,8 @@ class Fleet:
         self._stopping = False
         self._capture = capture
         self.lanes = {
-            each.name: Lane(each.name, config_name, host.meter(endpoint, each.name, config_name)) for each in variants
+            each.name: Lane(each.name, config_name, host.meter(endpoint, each.name, config_name), host.parking)
+            for each in variants
         }
         self._shadow: Shadow | None = None  # there is at most one, beside one production variant
         for name in self._variants.keys() - self.weights.keys():

@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, TypeVar
 
 if TYPE_CHECKING:
     import random
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from sm_magics.local.instance import Serving, Waiter
     from sm_magics.local.tally import Meter
     from sm_magics.local.tap import Tap
 
-__all__ = ["Lane", "Part", "Route", "Shares"]
+__all__ = ["Lane", "Parking", "Part", "Route", "Shares"]
 
 MAX_BLOCK = 100
-MAX_PARKED = 10_000
+MAX_PARKED = 10_000  # requests that wait for an instance, of all endpoints together
+MAX_PARKED_BYTES = 256 * 1024 * 1024
 T = TypeVar("T")
 
 
@@ -80,20 +81,46 @@ def _block_size(shares: Iterable[Fraction]) -> int:
     return MAX_BLOCK
 
 
+class Parking:
+    """How much may wait for instances, over all lanes of an engine: requests, and their bytes."""
+
+    def __init__(self, requests: int = MAX_PARKED, size: int = MAX_PARKED_BYTES) -> None:
+        self._requests = requests
+        self._size = size
+        self.lanes: set[Lane] = set()  # those in which any request waits
+
+    def has_room(self, size: int) -> bool:
+        """Whether a request of `size` bytes may wait too."""
+        if not self._fits(size):
+            for lane in [*self.lanes]:
+                lane.leave_out_the_late()
+        return self._fits(size)
+
+    def take(self, requests: int, size: int) -> None:
+        """Take so many requests and bytes; give them back with negative numbers."""
+        self._requests -= requests
+        self._size -= size
+
+    def _fits(self, size: int) -> bool:
+        return self._requests > 0 and size <= self._size
+
+
 class Lane:
     """One variant of one fleet: its instances, and the requests that wait for one of them.
 
     A request that finds no instance ready is parked, and sent as soon as one is: an instance that died is back in a
-    moment, and nobody should fail for having come in that moment. `meter` counts what was answered.
+    moment, and nobody should fail for having come in that moment. `meter` counts what was answered; `parking` bounds
+    what waits.
     """
 
-    def __init__(self, variant: str, config_name: str, meter: Meter) -> None:
+    def __init__(self, variant: str, config_name: str, meter: Meter, parking: Parking) -> None:
         self.variant = variant
         self.config_name = config_name
         self.meter = meter
         self.header = variant.encode()
         self.tap: Tap | None = None
         self.instances: list[Serving] = []
+        self._parking = parking
         self._parked: deque[tuple[bytes, Waiter]] = deque()
 
     def send(self, request: bytes, waiter: Waiter) -> bool:
@@ -105,15 +132,14 @@ class Lane:
         if best is not None:
             best.send(request, waiter)
             return True
-        if len(self._parked) >= MAX_PARKED:
+        if not self._parking.has_room(len(request)):
             return False
-        self._parked.append((request, waiter))
+        self._park([(request, waiter)])
         return True
 
     def release(self) -> None:
         """Send what was parked, now that an instance is ready again."""
-        parked, self._parked = self._parked, deque()
-        for request, waiter in parked:
+        for request, waiter in self._unpark():
             if not waiter.over:
                 self.send(request, waiter)
 
@@ -124,8 +150,24 @@ class Lane:
 
     def abandon(self) -> None:
         """Tell everybody who is parked that their request is lost."""
-        while self._parked:
-            self._parked.popleft()[1].lost(started=False)
+        for _, waiter in self._unpark():
+            waiter.lost(started=False)
+
+    def leave_out_the_late(self) -> None:
+        """Forget the parked requests that nobody waits for any more."""
+        self._park([each for each in self._unpark() if not each[1].over])
+
+    def _park(self, requests: Collection[tuple[bytes, Waiter]]) -> None:
+        if requests:
+            self._parked.extend(requests)
+            self._parking.take(len(requests), sum(len(request) for request, _ in requests))
+            self._parking.lanes.add(self)
+
+    def _unpark(self) -> Collection[tuple[bytes, Waiter]]:
+        parked, self._parked = self._parked, deque()
+        self._parking.take(-len(parked), -sum(len(request) for request, _ in parked))
+        self._parking.lanes.discard(self)
+        return parked
 
 
 class Part(NamedTuple):

@@ -112,7 +112,7 @@ class Runtime:
         if self._status(name) in {None, "Creating", "Failed", "Deleting"}:
             text = f"Endpoint {name} of account {self._account.account} not found."
             return _error("ValidationError", 400, text, ErrorCode="NO_SUCH_ENDPOINT")
-        return _error("ServiceUnavailable", 503, f"Endpoint {name} cannot answer right now.")
+        return _unavailable(name)
 
     def waits(self, invocation: _Invocation) -> bool:
         """Whether an invocation still wants its answer."""
@@ -171,7 +171,7 @@ class _Invocation:
     def send(self) -> None:
         """Send the request to its lane."""
         if not self.lane.send(container_request(self.exchange.headers, self.exchange.body), self):
-            self._fail()
+            self._runtime.finish(self, 503, _unavailable(self.endpoint))  # too many wait already
 
     def answered(self, answer: Answer) -> None:
         if 200 <= answer.status < 300:  # noqa: PLR2004 - the class of successes
@@ -238,6 +238,10 @@ def _success(answer: Answer, variant: bytes) -> bytes:
         len(answer.body),
         answer.body,
     )
+
+
+def _unavailable(endpoint: str) -> bytes:
+    return _error("ServiceUnavailable", 503, f"Endpoint {endpoint} cannot answer right now.")
 
 
 def request_id() -> bytes:

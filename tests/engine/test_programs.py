@@ -182,3 +182,18 @@ def test_it_inherits_no_ignored_signal_and_no_open_file_of_ours(engine, tmp_path
     create(engine, "clean", write(tmp_path / "serve", "\n".join(lines)))
     assert "SigIgn:\t0000000000000000" in log(engine, "clean")
     assert "0  1  2  3" in log(engine, "clean")  # the last is that of the listing
+
+
+def test_what_finds_no_room_to_wait_is_told_that_the_service_is_unavailable(tmp_path, script):
+    changed = {"router.Parking.__init__.__defaults__": (10_000, 0)}
+    engine = launch(tmp_path / "state", changed=changed)
+    try:
+        create(engine, "full", script)
+        script.write_text("#!/bin/sh\nsleep 60\n")  # from now on no instance comes back
+        engine.invoke("full", "die")
+        until(lambda: engine.invoke("full", "1").status == 503)
+        reply = engine.invoke("full", "1")
+        assert json.loads(reply.body)["Message"] == "Endpoint full cannot answer right now."
+        assert reply.headers["x-amzn-errortype"].startswith("ServiceUnavailable:")
+    finally:
+        engine.kill()

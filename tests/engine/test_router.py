@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sm_magics.local.router import MAX_BLOCK, MAX_PARKED, Lane, Part, Route, Shares
+from sm_magics.local.router import MAX_BLOCK, Lane, Parking, Part, Route, Shares
 from sm_magics.local.tally import Meter
 
 WEIGHTS = st.dictionaries(
@@ -66,8 +66,8 @@ class Waiter:
         self.gone = True
 
 
-def lane(*instances: FakeInstance, variant: str = "A", config: str = "c1") -> Lane:
-    made = Lane(variant, config, Meter())
+def lane(*instances: FakeInstance, variant: str = "A", config: str = "c1", parking: Parking | None = None) -> Lane:
+    made = Lane(variant, config, Meter(), parking or Parking())
     made.instances += instances
     return made
 
@@ -134,7 +134,28 @@ def test_parked_requests_of_an_endpoint_that_goes_away_are_lost_and_told_so():
     assert waiter.gone
 
 
-def test_no_more_than_so_many_requests_are_parked():
-    waiting = lane()
-    assert all(waiting.send(b"1", Waiter()) for _ in range(MAX_PARKED))
-    assert not waiting.send(b"1", Waiter())
+@pytest.mark.parametrize(("requests", "size"), [(3, 1000), (1000, 30)])
+def test_no_more_than_so_many_requests_and_bytes_are_parked_in_all_lanes_together(requests, size):
+    parking = Parking(requests, size)
+    first, second = lane(parking=parking), lane(parking=parking)
+    request = bytes(10)
+    assert [each.send(request, Waiter()) for each in (first, second, first)] == [True] * 3
+    assert not first.send(request, Waiter())
+    assert not second.send(request, Waiter())
+    first.abandon()
+    assert [second.send(request, Waiter()) for _ in range(3)] == [True, True, False]
+    second.instances.append(FakeInstance())
+    second.release()
+    assert [first.send(request, Waiter()) for _ in range(4)] == [True, True, True, False]
+
+
+def test_what_nobody_waits_for_any_more_makes_room():
+    parking = Parking(2, 1000)
+    first, second = lane(parking=parking), lane(parking=parking)
+    late = Waiter()
+    first.send(b"1", late)
+    first.send(b"2", Waiter())
+    assert not second.send(b"3", Waiter())
+    late.over = True
+    assert second.send(b"3", Waiter())
+    assert (first.parked, second.parked) == (1, 1)
