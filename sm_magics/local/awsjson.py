@@ -1,4 +1,4 @@
-"""The awsJson1.1 protocol, once for every control plane: from a request's bytes to a checked dict and back.
+"""The awsJson protocol, once for every control plane: from a request's bytes to a checked dict and back.
 
 Requests are checked by the service model and refused in the service's own words. An operation is an async function from
 the request to the answer; what it raises as `Refused` becomes the error on the wire.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import logging
 from datetime import datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from sm_magics.errors import EngineError
 from sm_magics.local.lifecycle import Refused
@@ -17,13 +17,80 @@ from sm_magics.local.lifecycle import Refused
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-    from sm_magics.service_model import ServiceModel, Violation
+    from sm_magics.service_model import ServiceModel, Shape, Violation
 
     Operations = Mapping[str, Callable[[dict[str, Any]], Awaitable[dict[str, Any] | None]]]
 
-__all__ = ["JsonService"]
+__all__ = ["Codec", "Json", "JsonService", "Reply", "query_error"]
 
 _LOG = logging.getLogger(__name__)
+
+
+class Reply(NamedTuple):
+    """An answer on the wire, without what every answer has."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Codec(Protocol):
+    """How requests and answers are written: in JSON, or in CBOR."""
+
+    def read(self, body: bytes) -> Any:
+        """Return what a request's body says. Raises Refused when it says nothing."""
+
+    def answer(self, value: dict[str, Any] | None, model: ServiceModel, shape: Shape | None) -> Reply:
+        """Return what an operation answered, whose output has `shape`."""
+
+    def error(self, status: int, code: str, text: str) -> Reply:
+        """Return an error."""
+
+
+class Json:
+    """Reads requests and writes answers in JSON, of protocol version 1.0 or 1.1.
+
+    `was_query` says that the service had the query protocol before, and its codes of errors still have to be told.
+    """
+
+    def __init__(self, version: str = "1.1", *, was_query: bool = False) -> None:
+        self._headers = {"Content-Type": f"application/x-amz-json-{version}"}
+        self._was_query = was_query
+
+    def read(self, body: bytes) -> Any:
+        try:
+            return json.loads(body or b"{}", parse_constant=_no_number)
+        except (ValueError, RecursionError):
+            raise Refused("The request's body is not JSON.", "SerializationException") from None
+
+    def answer(self, value: dict[str, Any] | None, _model: ServiceModel, _shape: Shape | None) -> Reply:
+        return Reply(200, self._headers, b"" if value is None else json.dumps(_plain(value)).encode())
+
+    def error(self, status: int, code: str, text: str) -> Reply:
+        headers: Mapping[str, str] = {}
+        if self._was_query:
+            status, code, headers = query_error(status, code)
+        body = json.dumps({"__type": code, "message": text}).encode()
+        return Reply(status, {**self._headers, **headers}, body)
+
+
+# CloudWatch's errors by the codes of the query protocol: the shape that is one now, and its HTTP status.
+_SHAPES = {
+    "ResourceNotFound": ("ResourceNotFound", 404),
+    "InvalidFormat": ("InvalidFormatFault", 400),
+    "InvalidParameterCombination": ("InvalidParameterCombinationException", 400),
+    "InvalidParameterValue": ("InvalidParameterValueException", 400),
+    "MissingParameter": ("MissingRequiredParameterException", 400),
+    "ValidationError": ("ValidationException", 400),
+    "InternalFailure": ("InternalServiceFault", 500),
+}
+
+
+def query_error(status: int, code: str) -> tuple[int, str, Mapping[str, str]]:
+    """Return an error's status, its shape, and the header that tells its code in the query protocol."""
+    code = "ValidationError" if code == "ValidationException" else code
+    shape, status = _SHAPES.get(code, (code, status))
+    return status, shape, {"x-amzn-query-error": f"{code};{'Sender' if status < 500 else 'Receiver'}"}  # noqa: PLR2004 - the class of a server's errors
 
 
 class JsonService:
@@ -35,38 +102,38 @@ class JsonService:
         The service's operations and shapes.
     operations
         By name, what carries an operation out.
+    codec
+        How requests and answers are written unless a call says otherwise.
     """
 
-    def __init__(self, model: ServiceModel, operations: Operations) -> None:
+    def __init__(self, model: ServiceModel, operations: Operations, codec: Codec | None = None) -> None:
         self._model = model
         self._operations = operations
+        self._codec = codec or Json()
 
     @property
     def target_prefix(self) -> str:
         """What stands before the dot in the X-Amz-Target of this service."""
         return self._model.target_prefix
 
-    async def call(self, name: str, body: bytes) -> tuple[int, bytes]:
-        """Carry out the operation called `name`; return the HTTP status and the body of the answer."""
+    async def call(self, name: str, body: bytes, codec: Codec | None = None) -> Reply:
+        """Carry out the operation called `name`; return what is to be answered."""
+        codec = codec or self._codec
         try:
             operation = self._operations.get(name)
             if operation is None:
                 raise Refused(f"The embedded engine does not offer {name}.", "UnknownOperationException")
-            answer = await operation(self._read(name, body))
+            answer = await operation(self._checked(name, codec.read(body)))
+            return codec.answer(answer, self._model, self._model.output(name))
         except Refused as refused:
-            return 400, _error(refused.code, refused.message)
+            return codec.error(400, refused.code, refused.message)
         except EngineError as error:
-            return 500, _error("InternalFailure", error.message)
+            return codec.error(500, "InternalFailure", error.message)
         except Exception:  # noqa: BLE001 - the client gets an answer whatever happens
             _LOG.exception("%s failed", name)
-            return 500, _error("InternalFailure", f"The embedded engine failed in {name}; its log says how.")
-        return 200, b"" if answer is None else json.dumps(_plain(answer)).encode()
+            return codec.error(500, "InternalFailure", f"The embedded engine failed in {name}; its log says how.")
 
-    def _read(self, name: str, body: bytes) -> dict[str, Any]:
-        try:
-            request = json.loads(body or b"{}", parse_constant=_no_number)
-        except (ValueError, RecursionError):
-            raise Refused("The request's body is not JSON.", "SerializationException") from None
+    def _checked(self, name: str, request: Any) -> dict[str, Any]:
         shape = self._model.input(name)
         broken = [each for each in self._model.check(shape, request) if not _allowed(each)]
         for each in broken:
@@ -86,10 +153,6 @@ def _allowed(violation: Violation) -> bool:
 
 def _no_number(constant: str) -> None:
     raise ValueError(constant)  # NaN and Infinity are Python's, not JSON's
-
-
-def _error(code: str, text: str) -> bytes:
-    return json.dumps({"__type": code, "message": text}).encode()
 
 
 def _plain(value: Any) -> Any:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
 import os
 import secrets
@@ -14,10 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from sm_magics import service_model
 from sm_magics.errors import EngineError
+from sm_magics.local import cbor
+from sm_magics.local.alarms import Alarms
 from sm_magics.local.api import Account, Resources
 from sm_magics.local.artifacts import Artifacts
-from sm_magics.local.awsjson import JsonService
+from sm_magics.local.awsjson import Json, JsonService
 from sm_magics.local.capture import Captures
+from sm_magics.local.cloudwatch import CloudWatch
 from sm_magics.local.deployment import Deployments
 from sm_magics.local.endpoints import Endpoints
 from sm_magics.local.fleet import Host
@@ -34,14 +36,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from sm_magics.local.awsjson import Operations
+    from sm_magics.local.awsjson import Codec, Operations
 
 __all__ = ["Engine", "Settings"]
 
 _LOG = logging.getLogger(__name__)
 SWEEP_SECONDS = 1.0
 _LOOPBACK = frozenset({"127.0.0.1", "localhost"})
-_JSON = "application/x-amz-json-1.1"
 STOP_SECONDS = 70.0  # a model may take 60 s to answer
 QUIET_SECONDS = 0.2  # in which what a client had sent when the engine was told to stop arrives
 
@@ -84,8 +85,15 @@ class Engine:
         host = Host(self._processes, artifacts, logs, lambda: f"i-{secrets.token_hex(8)}", self._metrics.meter)
         self._runtime = Runtime(account, self._status)
         self._captures = Captures(artifacts.place, now)
+        self._alarms = Alarms(self._store, self._metrics, lambda name: _alarm_arn(account, name), now)
         self._deployments = Deployments(
-            self._store, host, self._captures, self._runtime.routes, lambda _: (), seed=settings.seed, now=now
+            self._store,
+            host,
+            self._captures,
+            self._runtime.routes,
+            self._alarms.alarmed,
+            seed=settings.seed,
+            now=now,
         )
         resources = Resources(self._store, artifacts, account, now)
         endpoints = Endpoints(
@@ -93,17 +101,23 @@ class Engine:
             resources,
             account,
             follow=self._deployments.follow,
-            is_alarm=lambda _: False,
+            is_alarm=self._alarms.exists,
             captures=self._captures.works,
             now=now,
         )
         self._services = {
             "sagemaker": _service("sagemaker", {**resources.operations(), **endpoints.operations()}),
             "logs": _service("logs", logs.operations()),
+            "monitoring": _service(
+                "cloudwatch",
+                {**self._alarms.operations(), **CloudWatch(self._metrics, now).operations()},
+                Json("1.0", was_query=True),
+            ),
             "application-autoscaling": _service(
                 "application-autoscaling", {"DescribeScalableTargets": _nothing_scales}
             ),
         }
+        self._cbor = cbor.Cbor()
         self._verifier = Verifier(*key, settings.region, now)
         self._connections: set[Connection] = set()
         self._calls: set[asyncio.Task[None]] = set()
@@ -140,27 +154,31 @@ class Engine:
             exchange.answer(_refusal("AccessDeniedException", "This server answers local clients of AWS only."))
             return
         target = exchange.headers.get(b"x-amz-target")
+        codec: Codec | None = None
         try:
-            if target is None:
+            if target is not None:
+                prefix, _, operation = target.decode("latin-1").rpartition(".")
+                known = (name for name, each in self._services.items() if each.target_prefix == prefix)
+                name = next(known, "sagemaker")
+            elif b"smithy-protocol" in exchange.headers:
+                name, operation, codec = "monitoring", cbor.operation(exchange.target), self._cbor
+            else:
                 self._verifier.verify(exchange, "sagemaker")
                 self._used = True
                 self._runtime.handle(exchange)
                 return
-            prefix, _, operation = target.decode("latin-1").rpartition(".")
-            name = next((name for name, each in self._services.items() if each.target_prefix == prefix), "sagemaker")
             self._verifier.verify(exchange, name)
         except Unsigned as error:
-            exchange.answer(_refusal(error.code, error.message))
+            exchange.answer(_query_refusal() if _is_query(exchange) else _refusal(error.code, error.message, codec))
             return
         self._used = True
-        call = asyncio.get_running_loop().create_task(self._call(self._services[name], operation, exchange))
+        call = asyncio.get_running_loop().create_task(self._call(self._services[name], operation, exchange, codec))
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
 
-    async def _call(self, service: JsonService, operation: str, exchange: Exchange) -> None:
-        status, body = await service.call(operation, exchange.body)
-        headers = {"x-amzn-RequestId": request_id().decode(), "Content-Type": _JSON}
-        exchange.answer(message(status, headers, body))
+    async def _call(self, service: JsonService, operation: str, exchange: Exchange, codec: Codec | None) -> None:
+        status, headers, body = await service.call(operation, exchange.body, codec)
+        exchange.answer(message(status, {"x-amzn-RequestId": request_id().decode(), **headers}, body))
 
     def _status(self, name: str) -> str | None:
         endpoint = self._store.endpoint(name)
@@ -169,6 +187,7 @@ class Engine:
     def _sweep(self, now: float) -> None:
         self._runtime.expire()
         self._metrics.tick()
+        self._alarms.tick()
         for connection in list(self._connections):
             connection.expire(now)
         if self._used:
@@ -203,7 +222,7 @@ def _check_not_emptied(state: Path) -> None:
 
 def _check_place(store: Store, account: Account, state: Path) -> None:
     """Refuse to play another account or region than that of the resources that are there."""
-    for kind in ("model", "endpoint-config", "endpoint"):
+    for kind in ("model", "endpoint-config", "endpoint", "alarm"):
         for each in store.all(kind):
             _, _, _, region, number, _ = each.arn.split(":", 5)
             if (region, number) != (account.region, account.account):
@@ -214,8 +233,8 @@ def _check_place(store: Store, account: Account, state: Path) -> None:
                 )
 
 
-def _service(name: str, operations: Operations) -> JsonService:
-    return JsonService(service_model.load(name, tuple(operations)), operations)
+def _service(name: str, operations: Operations, codec: Codec | None = None) -> JsonService:
+    return JsonService(service_model.load(name, tuple(operations)), operations, codec)
 
 
 async def _nothing_scales(_request: dict[str, Any]) -> dict[str, Any]:
@@ -227,7 +246,21 @@ def _group_arn(account: Account, group: str) -> str:
     return f"arn:aws:logs:{account.region}:{account.account}:log-group:{group}"
 
 
-def _refusal(code: str, text: str) -> bytes:
-    body = json.dumps({"__type": code, "message": text}).encode()
-    headers = {"x-amzn-RequestId": request_id().decode(), "x-amzn-ErrorType": code, "Content-Type": _JSON}
-    return message(403, headers, body)
+def _alarm_arn(account: Account, name: str) -> str:
+    return f"arn:aws:cloudwatch:{account.region}:{account.account}:alarm:{name}"
+
+
+def _is_query(exchange: Exchange) -> bool:
+    """Whether a request is of the query protocol, in which boto3 before 1.40 spoke with CloudWatch."""
+    return exchange.headers.get(b"content-type", b"").startswith(b"application/x-www-form-urlencoded")
+
+
+def _query_refusal() -> bytes:
+    text = "The embedded engine does not speak the query protocol: use boto3 1.40 or later, or AWS CLI 2."
+    body = f"<ErrorResponse><Error><Type>Sender</Type><Code>UnsupportedProtocol</Code><Message>{text}</Message></Error>"
+    return message(400, {"Content-Type": "text/xml"}, f"{body}</ErrorResponse>".encode())
+
+
+def _refusal(code: str, text: str, codec: Codec | None = None) -> bytes:
+    _, headers, body = (codec or Json()).error(403, code, text)
+    return message(403, {"x-amzn-RequestId": request_id().decode(), "x-amzn-ErrorType": code, **headers}, body)

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from sm_magics.local.lifecycle import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
-__all__ = ["page"]
+__all__ = ["after", "page", "seconds"]
 
 DEFAULT_PAGE = 10
 
@@ -26,6 +26,7 @@ class _Listed(Protocol):
 
 
 Item = TypeVar("Item", bound=_Listed)
+Row = TypeVar("Row")
 _Key = tuple[str | float, str]
 
 
@@ -52,6 +53,16 @@ def page(items: Iterable[Item], request: dict[str, Any]) -> tuple[list[Item], st
     return head, _token(_key(head[-1], sort_by), sort_by) if more else None
 
 
+def after(rows: Sequence[Row], token: str | None, size: int) -> tuple[Sequence[Row], str | None]:
+    """Return the page of `rows` that follows on a token of this function, and the token of the next one."""
+    try:
+        start = 0 if token is None else int(base64.urlsafe_b64decode(token))
+    except ValueError:
+        raise Refused("The NextToken is not valid.", "InvalidNextToken") from None
+    end = start + size
+    return rows[start:end], base64.urlsafe_b64encode(b"%d" % end).decode() if end < len(rows) else None
+
+
 def _wanted(item: Item, request: dict[str, Any]) -> bool:
     modified = getattr(item, "modified", item.created)
     return (
@@ -63,10 +74,13 @@ def _wanted(item: Item, request: dict[str, Any]) -> bool:
 
 
 def _between(time: float, after: float | str | None, before: float | str | None) -> bool:
-    return (after is None or time > _seconds(after)) and (before is None or time < _seconds(before))
+    return (after is None or time > seconds(after)) and (before is None or time < seconds(before))
 
 
-def _seconds(time: float | str) -> float:
+def seconds(time: float | str | datetime) -> float:
+    """Return a request's timestamp as seconds since the epoch."""
+    if isinstance(time, datetime):
+        return time.timestamp()
     if not isinstance(time, str):
         return time
     try:

@@ -1,4 +1,4 @@
-"""What survives a crash: models, endpoint configs and endpoints, in one SQLite file.
+"""What survives a crash: models, endpoint configs, endpoints and alarms, in one SQLite file.
 
 Everything is read from memory. A change is written to disk first, on a thread of its own so that serving never waits
 for the disk, and shows in memory only once it is safe: what a client was told happened, has happened.
@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from sm_magics.errors import EngineError
+from sm_magics.local.alarm import Alarm
 from sm_magics.local.lifecycle import Endpoint
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EndpointConfig", "Model", "Store"]
 
-VERSION = 1
+VERSION = 2  # 1 had no alarms; its file is one of 2 as it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +52,17 @@ class EndpointConfig(_Immutable):
     """A SageMaker endpoint config."""
 
 
-Resource = Model | EndpointConfig | Endpoint
-_KINDS: Mapping[str, type[Resource]] = {"model": Model, "endpoint-config": EndpointConfig, "endpoint": Endpoint}
+Resource = Model | EndpointConfig | Endpoint | Alarm
+_KINDS: Mapping[str, type[Resource]] = {
+    "model": Model,
+    "endpoint-config": EndpointConfig,
+    "endpoint": Endpoint,
+    "alarm": Alarm,
+}
 
 
 class Store:
-    """The engine's resources by kind and name; names are compared without case, as the service does.
+    """The engine's resources by kind and name; SageMaker's names are compared without case, as it does.
 
     Parameters
     ----------
@@ -89,7 +95,7 @@ class Store:
                 f"the engine's state in {path} was written by a newer sm_magics",
                 hint="upgrade sm_magics, or use another state directory",
             )
-        self._read(written=version == VERSION)
+        self._read(written=version > 0)
         self._database.execute("PRAGMA journal_mode=WAL")
         self._database.execute("PRAGMA synchronous=FULL")
         self._database.execute(
@@ -122,26 +128,35 @@ class Store:
         found = self._resources["endpoint"].get(name.lower())
         return found if isinstance(found, Endpoint) else None
 
+    def alarm(self, name: str) -> Alarm | None:
+        """Return the alarm called `name`."""
+        found = self._resources["alarm"].get(name)
+        return found if isinstance(found, Alarm) else None
+
+    def alarms(self) -> list[Alarm]:
+        """Return every alarm."""
+        return [each for each in self._resources["alarm"].values() if isinstance(each, Alarm)]
+
     def all(self, kind: str) -> list[Resource]:
-        """Return every resource of a kind: `model`, `endpoint-config` or `endpoint`."""
+        """Return every resource of a kind: `model`, `endpoint-config`, `endpoint` or `alarm`."""
         return list(self._resources[kind].values())
 
     async def put(self, resource: Resource) -> None:
         """Keep `resource`; returns when it is on disk."""
         kind = _kind(resource)
-        key = resource.name.lower()
+        key = _key(resource)
         document = json.dumps(resource.to_json())
         await self._write("INSERT OR REPLACE INTO resources VALUES (?, ?, ?)", (kind, key, document))
         self._resources[kind][key] = resource
 
     def show(self, resource: Resource) -> None:
         """Show `resource` without keeping it: for progress that a crash may forget."""
-        self._resources[_kind(resource)][resource.name.lower()] = resource
+        self._resources[_kind(resource)][_key(resource)] = resource
 
     async def drop(self, resource: Resource) -> None:
         """Forget `resource`; returns when that is on disk."""
         kind = _kind(resource)
-        key = resource.name.lower()
+        key = _key(resource)
         await self._write("DELETE FROM resources WHERE kind = ? AND key = ?", (kind, key))
         self._resources[kind].pop(key, None)
 
@@ -160,3 +175,7 @@ class Store:
 
 def _kind(resource: Resource) -> str:
     return next(kind for kind, cls in _KINDS.items() if isinstance(resource, cls))
+
+
+def _key(resource: Resource) -> str:
+    return resource.name if isinstance(resource, Alarm) else resource.name.lower()  # CloudWatch's names have a case

@@ -7,6 +7,7 @@ import pytest
 
 from sm_magics.errors import EngineError
 from sm_magics.local import lifecycle
+from sm_magics.local.alarm import Alarm
 from sm_magics.local.store import EndpointConfig, Model, Store
 
 MODEL = Model("Linear", "arn:m", 1.0, {"ModelName": "Linear"}, {"team": "x"})
@@ -83,3 +84,24 @@ def test_a_file_that_is_no_database_is_refused_and_left_alone(tmp_path):
 def test_a_place_that_is_not_writable_is_an_error(tmp_path):
     with pytest.raises(EngineError, match="cannot be used"):
         Store(tmp_path / "missing" / "s.sqlite")
+
+
+def test_alarms_are_kept_and_their_names_have_a_case(tmp_path):
+    high, low = (Alarm(name, f"arn:{name}", 1.0, {"Threshold": 1.0}, {"team": "x"}) for name in ("High", "high"))
+    run(tmp_path / "s.sqlite", high, low.turn("ALARM", "why", 2.0))
+    again = Store(tmp_path / "s.sqlite")
+    assert again.alarm("High") == high
+    assert again.alarm("high").state == "ALARM"
+    assert again.alarm("HIGH") is None
+    assert again.alarms() == again.all("alarm")
+
+
+def test_a_state_of_the_first_version_is_opened_and_is_of_the_second_then(tmp_path):
+    run(tmp_path / "s.sqlite", MODEL, ENDPOINT).close()
+    with sqlite3.connect(tmp_path / "s.sqlite") as database:
+        database.execute("PRAGMA user_version=1")
+    store = Store(tmp_path / "s.sqlite")
+    assert (store.model("Linear"), store.endpoint("boston"), store.alarms()) == (MODEL, ENDPOINT, [])
+    store.close()
+    (version,) = sqlite3.connect(tmp_path / "s.sqlite").execute("PRAGMA user_version").fetchone()
+    assert version == 2
