@@ -163,3 +163,18 @@ class TestMetrics:
     def test_a_mistake_is_an_error_before_anything_is_asked(self, notebook, line, told):
         assert told in notebook.fails(line, CellError)
         assert notebook.session.connected is None
+
+    def test_what_the_engine_counted_is_told_for_each_variant(self, notebook, name, deployer):
+        deployer.run(name, "variants: {A: {model: $linear, weight: 4}, B: {model: $xgb, weight: 1}}")
+        assert "No invocations were counted" in notebook.run(f"%sm_metrics {name}").shown
+        notebook.run(f"%sm_invoke {name} --data $X --rows 20 --quiet")
+        notebook.variables["wide"] = [[0.0] * 20]
+        assert notebook.cell(f"%sm_invoke {name} --variant B --data $wide").error is not None
+        a, b = notebook.run(f"%sm_metrics {name}").result.variants
+        assert (a.variant, a.invocations, a.errors) == ("A", 16.0, 0.0)
+        assert (b.variant, b.invocations, b.errors) == ("B", 5.0, 1.0)
+        assert sum(b.series["invocations"]) == 5.0
+        assert 0 < a.total["model_p50"] <= a.total["model_p90"] <= a.total["model_p99"]
+        (alone,) = notebook.run(f"%sm_metrics {name} B").result.variants
+        assert alone.variant == "B"
+        assert "did you mean 'A'?" in notebook.fails(f"%sm_metrics {name} AA", CellError)
