@@ -8,10 +8,13 @@ from dataclasses import replace
 import pytest
 
 from sm_magics import deploy as module
+from sm_magics.advice import ALARMED
 from sm_magics.alarms import requests
+from sm_magics.connection import call
 from sm_magics.deploy import create_model, deploy, observe
 from sm_magics.errors import DeployError, PlanError, ServiceError
 from sm_magics.events import Called, Calling, Planned, Reached, Seen
+from sm_magics.inventory import delete, deletion, inventory
 from sm_magics.models import DesiredModel
 from sm_magics.settle import gone
 from sm_magics.spec import AlarmSpec
@@ -288,6 +291,54 @@ class TestPolicies:
         assert events[-1].verified
         ready = [state.count for each in events if isinstance(each, Seen) for state in each.snapshot.pending]
         assert 1 in ready
+
+
+GUARDS = "\ndeploy: {canary: 10%, wait: 1m}\nrollback_on: [{metric: Invocation5XXErrors, above: 1%}]"
+
+
+class TestRollbackByAlarm:
+    def alarms(self, connection, name):
+        return [each.name for each in inventory(connection).alarms if each.owner == name]
+
+    def test_it_names_the_alarm_and_why_and_leaves_nothing_of_the_update(self, deployer, name, connection):
+        before = deployer.run(name, ONE)[-1].snapshot.config_name
+        had = left(deployer, name)
+        target = deployer.target(name, OTHER + GUARDS)
+        (alarm,) = (each["AlarmName"] for each in requests(target))
+        told = {"AlarmName": alarm, "StateValue": "ALARM", "StateReason": "it was told to"}
+        watched = []
+
+        def carry_out():
+            for event in deploy(connection, target, deployer.clock):
+                if isinstance(event, Seen) and not watched and "Baking" in {s.phase for s in event.snapshot.pending}:
+                    watched.extend(each.name for each in event.snapshot.alarms)
+                    call(connection.client("cloudwatch"), "SetAlarmState", **told)
+
+        with pytest.raises(DeployError) as caught:
+            carry_out()
+        assert watched == [alarm]
+        assert f"  alarm {alarm}: it was told to" in caught.value.message
+        assert caught.value.hint == ALARMED
+        assert look(connection, name).config_name == before
+        assert left(deployer, name) == had
+        assert self.alarms(connection, name) == []
+
+    def test_the_next_update_has_alarms_of_its_own_and_the_same_cell_changes_none(self, deployer, name, connection):
+        def update(body):
+            target = deployer.target(name, f"{body}\ndeploy: {{canary: 10%, wait: 1s}}")
+            guarded = replace(target, alarms=(AlarmSpec("Invocation5XXErrors", "Average", 0.01),))
+            return list(deploy(connection, guarded, deployer.clock))
+
+        update(ONE)
+        assert self.alarms(connection, name) == []
+        update(OTHER)
+        (first,) = self.alarms(connection, name)
+        assert update(OTHER)[0].plan.actions == ()
+        assert update("variants: {A: {model: $xgb, instance: ml.c5.large}}")[-1].verified
+        (second,) = self.alarms(connection, name)
+        assert first != second
+        list(delete(connection, deletion(connection, name), deployer.clock))
+        assert self.alarms(connection, name) == []
 
 
 MODEL = DesiredModel("m1", {"PrimaryContainer": {"Image": "i"}, "ExecutionRoleArn": "r"}, None)
