@@ -78,9 +78,9 @@ class Control:
             raise CallFailed(told["__type"], told["message"], reply.status)
         return json.loads(reply.body or b"{}")
 
-    async def settled(self):
+    async def settled(self, name="count"):
         while True:
-            told = await self.call("DescribeEndpoint", EndpointName="count")
+            told = await self.call("DescribeEndpoint", EndpointName=name)
             if told["EndpointStatus"] in SETTLED:
                 return told
             await asyncio.sleep(0.005)
