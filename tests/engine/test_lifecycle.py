@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from fractions import Fraction
 
 import pytest
 from hypothesis import given
@@ -136,71 +137,163 @@ def test_an_endpoint_survives_its_way_through_json(first, second):
         assert Endpoint.from_json(json.loads(json.dumps(each.to_json()))) == each
 
 
+LEGAL = {
+    "Creating": {"InService", "Failed"},
+    "InService": {"Updating", "Deleting", "OutOfService"},
+    "Updating": {"InService", "UpdateRollbackFailed", "OutOfService"},
+    "UpdateRollbackFailed": {"Updating", "Deleting", "OutOfService", "InService"},
+    "OutOfService": {"Updating", "Deleting", "InService"},
+    "Failed": {"Deleting"},
+    "Deleting": set(),
+}
+
+
+def under_way(machine):
+    return machine.endpoint.status in {"Creating", "Updating"}
+
+
+def shifting(machine):
+    return machine.endpoint.status == "Updating" and machine.endpoint.pending is not None
+
+
 class AnyHistory(RuleBasedStateMachine):
-    """Whatever is asked in whatever order: what holds for every endpoint at all times."""
+    """Whatever is asked and whatever happens, in any order: what holds for every endpoint at all times."""
 
     @initialize(variants=VARIANTS)
     def create(self, variants):
-        self.now, self.configs = 1.0, 1
+        self.now, self.configs, self.share = 1.0, {"c1"}, Fraction(0)
         self.endpoint = created(*variants)
-        self.asked = {each.name: (each.desired_weight, each.desired_count) for each in variants}
-        self.before = {}
+        self.asked = wanted(variants)
+        self.before, self.config_before = {}, "c1"
 
     def tick(self) -> float:
         self.now += 1
         return self.now
 
+    def becomes(self, endpoint):
+        old, new = self.endpoint.status, endpoint.status
+        assert old == new or new in LEGAL[old], f"{old} became {new}"
+        self.endpoint = endpoint
+
     def served(self):
         return {each.name: (each.current_weight, each.current_count) for each in self.endpoint.variants}
 
+    def attempt(self, change, asked, *, allowed):
+        try:
+            changed = change(self.tick())
+        except Refused:
+            return
+        assert self.endpoint.status in allowed, f"a change was accepted while {self.endpoint.status}"
+        self.asked, self.share = asked, Fraction(0)
+        self.config_before = self.endpoint.config_name
+        self.becomes(changed)
+        self.before = wanted(changed.variants) if changed.pending else self.served()
+
     @rule(variants=VARIANTS)
     def update(self, variants):
+        name = f"c{len(self.configs) + 1}"
+        self.configs.add(name)
+        allowed = {"InService", "OutOfService", "UpdateRollbackFailed"}
         self.attempt(
-            lambda now: lifecycle.update(self.endpoint, f"c{self.configs + 1}", variants, now),
-            {each.name: (each.desired_weight, each.desired_count) for each in variants},
+            lambda now: lifecycle.update(self.endpoint, name, variants, now), wanted(variants), allowed=allowed
         )
 
     @rule(weights=st.dictionaries(NAMES, st.integers(0, 3).map(float)), count=st.integers(1, 4))
     def rescale(self, weights, count):
         changes = {name: Change(weight, count) for name, weight in weights.items()}
-        asked = self.served() | {name: (weight, count) for name, weight in weights.items()}
-        self.attempt(lambda now: lifecycle.rescale(self.endpoint, changes, now), asked)
+        asked = wanted(self.endpoint.variants) | {name: (weight, count) for name, weight in weights.items()}
+        allowed = {"InService", "OutOfService"}
+        self.attempt(lambda now: lifecycle.rescale(self.endpoint, changes, now), asked, allowed=allowed)
 
-    def attempt(self, change, asked):
-        settled = self.endpoint.status == "InService"
-        before = self.served()
-        try:
-            self.endpoint = change(self.tick())
-        except Refused:
-            return
-        assert settled, "a change was accepted while another was under way"
-        self.configs += 1
-        self.asked, self.before = asked, before
+    @rule()
+    def delete(self):
+        allowed = {"InService", "OutOfService", "UpdateRollbackFailed", "Failed"}
+        self.attempt(lambda now: lifecycle.delete(self.endpoint, now), {}, allowed=allowed)
 
-    @precondition(lambda self: self.endpoint.status in {"Creating", "Updating"})
+    @precondition(under_way)
+    @rule(count=st.integers(0, 3))
+    def progress(self, count):
+        self.becomes(lifecycle.progress(self.endpoint, dict.fromkeys("ABC", count)))
+
+    @precondition(shifting)
+    @rule(step=st.fractions(0, 1, max_denominator=20), status=st.sampled_from(["ActivatingTraffic", "Baking"]))
+    def shift(self, step, status):
+        self.share += (1 - self.share) * step
+        self.becomes(lifecycle.shift(self.endpoint, self.share, status, lambda v: f"about {v.name}", self.tick()))
+        for each in self.endpoint.pending.variants:
+            assert (each.status, each.status_message) == (status, f"about {each.name}")
+            assert each.status_since <= self.now
+
+    @precondition(lambda self: shifting(self) and self.share == 1)
+    @rule()
+    def retire(self):
+        self.becomes(lifecycle.retiring(self.endpoint, self.tick()))
+        assert all(each.status == "Deleting" for each in self.endpoint.variants)
+
+    @precondition(under_way)
     @rule()
     def settle(self):
-        self.endpoint = lifecycle.settle(self.endpoint, self.tick())
+        self.becomes(lifecycle.settle(self.endpoint, self.tick()))
         assert self.served() == self.asked
+        assert self.endpoint.failure_reason is None
 
-    @precondition(lambda self: self.endpoint.status in {"Creating", "Updating"})
+    @precondition(under_way)
     @rule()
     def fail(self):
-        self.endpoint = lifecycle.fail(self.endpoint, "because", self.tick())
+        created_before = self.endpoint.status != "Creating"
+        self.becomes(lifecycle.fail(self.endpoint, "because", self.tick()))
         assert self.endpoint.failure_reason == "because"
-        assert self.served() == self.before
+        assert self.endpoint.config_name == self.config_before
+        assert self.served() == (self.before if created_before else {})
+
+    @precondition(lambda self: shifting(self) and self.share < 1)
+    @rule()
+    def mix(self):
+        self.becomes(lifecycle.mix(self.endpoint, "because", self.tick()))
+
+    @precondition(lambda self: self.endpoint.status in {"InService", "Updating", "UpdateRollbackFailed"})
+    @rule()
+    def lose(self):
+        self.becomes(lifecycle.lose(self.endpoint, "because", self.tick()))
+
+    @precondition(lambda self: self.endpoint.status in {"OutOfService", "UpdateRollbackFailed"})
+    @rule()
+    def come_back(self):
+        self.becomes(lifecycle.settle(self.endpoint, self.tick()))
 
     @invariant()
-    def an_endpoint_in_service_has_traffic_to_give(self):
+    def the_config_in_use_is_one_that_was_asked_for(self):
+        assert self.endpoint.config_name in self.configs
+        if self.endpoint.pending:
+            assert self.endpoint.pending.config_name in self.configs
+
+    @invariant()
+    def what_is_under_way_shows(self):
+        assert (self.endpoint.pending is not None) <= (self.endpoint.status in lifecycle.IN_PROGRESS)
+        assert (self.endpoint.failure_reason is not None) <= (self.endpoint.status not in {"Creating", "Updating"})
         if self.endpoint.status == "InService":
-            assert any(each.current_weight for each in self.endpoint.variants)
             assert all(each.status is None for each in self.endpoint.variants)
-            assert self.endpoint.pending is None
 
     @invariant()
-    def what_serves_goes_on_serving_while_a_change_is_under_way(self):
+    def there_is_always_somewhere_for_traffic_to_go(self):
+        pending = self.endpoint.pending.variants if self.endpoint.pending else ()
+        if self.endpoint.status in {"InService", "Updating", "UpdateRollbackFailed"}:
+            assert any(each.current_weight for each in (*self.endpoint.variants, *pending))
+
+    @invariant()
+    def the_old_fleet_keeps_its_instances_until_the_new_one_serves(self):
         if self.endpoint.status == "Updating":
-            assert self.served() == self.before
+            assert {each.name for each in self.endpoint.variants} == set(self.before)
+            if self.share == 0 and self.endpoint.pending:
+                assert all(self.served()[name][0] == weight for name, (weight, _) in self.before.items())
+
+    @invariant()
+    def it_survives_a_restart(self):
+        assert Endpoint.from_json(json.loads(json.dumps(self.endpoint.to_json()))) == self.endpoint
+
+
+def wanted(variants):
+    return {each.name: (each.desired_weight, each.desired_count) for each in variants}
 
 
 TestAnyHistory = AnyHistory.TestCase

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import pairwise
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import given, reject
 from hypothesis import strategies as st
 
 from sm_magics.local import rollout
@@ -51,7 +52,7 @@ def test_every_rollout_that_is_not_refused_moves_all_traffic_step_by_step_to_ins
     try:
         rollout.check(config or {}, old, new)
     except Refused:
-        assume(False)
+        reject()
     steps = rollout.plan(config, old, new).steps
     shares = [step.share for step in steps]
     assert shares == sorted(set(shares)), "the traffic goes one way, and moves at every step"
@@ -64,7 +65,7 @@ def test_every_rollout_that_is_not_refused_moves_all_traffic_step_by_step_to_ins
             assert Fraction(step.new[name], whole) >= step.share, "more traffic than instances for it"
             assert 0 <= step.old[name] <= old[name]
             assert Fraction(step.old[name], old[name]) >= 1 - step.share, "too few old instances for what is left"
-    for before, after in zip(steps, steps[1:], strict=False):
+    for before, after in pairwise(steps):
         assert all(before.new[name] <= after.new[name] and before.old[name] >= after.old[name] for name in new)
 
 
