@@ -112,8 +112,8 @@ class Shift:
     async def _take(self, step: Step) -> None:
         await self._new.scale(step.new, self._observer.launched)
         self._send(step.share)
+        self._observer.shifted(step, "ActivatingTraffic")
         if step.seconds or step.share < 1:
-            self._observer.shifted(step, "ActivatingTraffic")
             await asyncio.sleep(0)
             self._observer.shifted(step, "Baking")
         await self._bake(step.seconds)
