@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 import random
-from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -159,7 +158,8 @@ class Deployments:
         name = endpoint.name
         if self._serving.get(name) or not endpoint.variants:
             return
-        variants = endpoint.variants if endpoint.pending else tuple(map(_as_running, endpoint.variants))
+        rescaling = endpoint.status == "Updating" and endpoint.pending is None
+        variants = tuple(map(lifecycle.as_running, endpoint.variants)) if rescaling else endpoint.variants
         fleet = self._fleet(name, endpoint.config_name, variants, endpoint.capture)
         self._serving[name] = [(fleet, Fraction(1))]
         self._routes[name] = self._new_route(name)
@@ -259,10 +259,3 @@ class _Observer:
         endpoint = self._store.endpoint(self._name)
         if endpoint is not None:
             self._store.show(change(endpoint))
-
-
-def _as_running(variant: Variant) -> Variant:
-    """Return the variant as it served before the rescaling that is under way."""
-    if not variant.current_count:
-        return variant
-    return replace(variant, desired_count=variant.current_count, desired_weight=variant.current_weight)

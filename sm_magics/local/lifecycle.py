@@ -24,6 +24,7 @@ __all__ = [
     "Endpoint",
     "Refused",
     "Variant",
+    "as_running",
     "capacity",
     "create",
     "delete",
@@ -278,9 +279,7 @@ def fail(endpoint: Endpoint, reason: str, now: float) -> Endpoint:
         return replace(endpoint, status="Failed", pending=None, failure_reason=reason[:1024], modified=now)
     variants = endpoint.variants
     if endpoint.pending is None:  # a rescaling: back to what was; an update leaves what the old fleet should be
-        variants = tuple(
-            replace(each, desired_weight=each.current_weight, desired_count=each.current_count) for each in variants
-        )
+        variants = tuple(map(as_running, variants))
     return replace(
         endpoint,
         status="InService",
@@ -297,8 +296,10 @@ def mix(endpoint: Endpoint, reason: str, now: float) -> Endpoint:
 
 
 def lose(endpoint: Endpoint, reason: str, now: float) -> Endpoint:
-    """Mark an endpoint whose fleet can no longer be started as `OutOfService`."""
-    return replace(endpoint, status="OutOfService", pending=None, failure_reason=reason[:1024], modified=now)
+    """Mark an endpoint whose fleet can no longer be started as `OutOfService`: nothing of it serves."""
+    gone = tuple(replace(_marked(each, None, now), current_weight=0.0, current_count=0) for each in endpoint.variants)
+    lost = replace(endpoint, status="OutOfService", variants=gone, pending=None, modified=now)
+    return replace(lost, failure_reason=reason[:1024])
 
 
 def delete(endpoint: Endpoint, now: float) -> Endpoint:
@@ -310,6 +311,12 @@ def delete(endpoint: Endpoint, now: float) -> Endpoint:
 def capacity(variants: Iterable[Variant]) -> dict[str, int]:
     """Return the instance counts of production variants, by which deployments go."""
     return {each.name: each.desired_count for each in variants if not each.shadow}
+
+
+def as_running(variant: Variant) -> Variant:
+    """Return a variant as it served before the rescaling that is under way; as it should be when it did not serve."""
+    count = variant.current_count
+    return replace(variant, desired_count=count, desired_weight=variant.current_weight) if count else variant
 
 
 def _must_be_settled(endpoint: Endpoint) -> None:
@@ -328,7 +335,7 @@ def _launching(variant: Variant, now: float) -> Variant:
     return replace(marked, status_message=f"Launching {variant.desired_count} instance(s).")
 
 
-def _marked(variant: Variant, status: str, now: float) -> Variant:
+def _marked(variant: Variant, status: str | None, now: float) -> Variant:
     return replace(variant, status=status, status_message=None, status_since=now)
 
 
