@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 from urllib.parse import urlsplit
 
+from sm_magics import service_model
 from sm_magics.advice import advice
 from sm_magics.errors import ConnectError, ServiceError
 
@@ -88,6 +89,10 @@ class Connection:
                 config = config.merge(Config(proxies={}))  # no proxy leads to this machine
             self._clients[service] = self.session.client(service, endpoint_url=self.endpoint_url, config=config)
         return self._clients[service]
+
+    def offers(self, service: str) -> bool:
+        """Whether there is such a service where this connection leads: some are the embedded engine's own."""
+        return service in self.session.get_available_services()
 
     def call(self, operation: str, **request: Any) -> Any:
         """Make one call of the `sagemaker` service, by the operation's own name.
@@ -190,7 +195,9 @@ def connect_local(state: Path | None = None, *, region: str | None = None) -> Co
             hint="leave --region out, or give it a state directory of its own: --state DIR",
         )
     key, secret = engine.access_key_id, engine.secret_access_key
-    session = boto3.Session(key, secret, region_name=engine.region, botocore_session=_unconfigured())
+    unconfigured = _unconfigured()
+    unconfigured.get_component("data_loader").search_paths.append(str(service_model.OWN))
+    session = boto3.Session(key, secret, region_name=engine.region, botocore_session=unconfigured)
     return Connection(
         session=session,
         account=engine.account,

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Operation", "ServiceModel", "Shape", "Violation", "load", "matches", "snake_case"]
 
+OWN = Path(__file__).parent / "local" / "service"  # models of what the engine offers beyond AWS, laid out as botocore's
 Steps = tuple[str | int, ...]
 Rule = Literal["required", "unknown", "type", "enum", "pattern", "min", "max"]
 
@@ -167,8 +168,8 @@ def load(service: str, operations: tuple[str, ...] = ()) -> ServiceModel:
         When the installed botocore has no data for `service`.
     """
     spec = importlib.util.find_spec("botocore")
-    places = list(spec.submodule_search_locations or ()) if spec else []
-    found = sorted(path for place in places for path in Path(place, "data", service).glob("*/service-2.json*"))
+    places = [Path(place, "data") for place in (spec.submodule_search_locations or ())] if spec else []
+    found = sorted(path for place in (*places, OWN) for path in (place / service).glob("*/service-2.json*"))
     if not found:
         raise SmError(
             f"botocore has no service model for '{service}'",

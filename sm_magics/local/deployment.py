@@ -190,6 +190,7 @@ class Deployments:
             if current is not None:
                 await self._store.drop(current)
         self._host.logs.forget(endpoint.name)
+        self._host.faults.forget(endpoint.name)
 
     def _fleet(
         self, name: str, config_name: str, variants: Sequence[Variant], capture: Mapping[str, Any] | None

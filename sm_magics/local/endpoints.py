@@ -11,7 +11,7 @@ from sm_magics.local.lifecycle import Change, Endpoint, Refused, Variant
 from sm_magics.local.listing import page
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from sm_magics.local.api import Account, Resources
     from sm_magics.local.awsjson import Operations
@@ -39,6 +39,8 @@ class Endpoints:
         Whether there is an alarm of that name.
     captures
         Whether what is captured of an endpoint is written.
+    check_quota
+        Refuses instances that an endpoint may not have: its name, its config's, and how many more of each variant.
     now
         Returns the time in seconds since the epoch.
     """
@@ -52,6 +54,7 @@ class Endpoints:
         follow: Callable[[str], None],
         is_alarm: Callable[[str], bool],
         captures: Callable[[str], bool],
+        check_quota: Callable[[str, str, Iterable[tuple[Variant, int]]], None],
         now: Callable[[], float],
     ) -> None:
         self._store = store
@@ -60,6 +63,7 @@ class Endpoints:
         self._follow = follow
         self._is_alarm = is_alarm
         self._captures = captures
+        self._check_quota = check_quota
         self._now = now
 
     def operations(self) -> Operations:
@@ -81,11 +85,13 @@ class Endpoints:
             if self._store.endpoint(name):
                 raise Refused(f'Cannot create already existing endpoint "{arn}".')
             config = self._resources.config(request["EndpointConfigName"])
+            variants = self._variants(config)
+            self._check_quota(name, config.name, _whole(variants))
             endpoint = lifecycle.create(
                 name,
                 arn,
                 config_name=config.name,
-                variants=self._variants(config),
+                variants=variants,
                 tags=tags,
                 now=self._now(),
                 capture=config.request.get("DataCaptureConfig"),
@@ -110,6 +116,7 @@ class Endpoints:
             kept = endpoint.deployment_config if request.get("RetainDeploymentConfig") else None
             deployment = request.get("DeploymentConfig") or kept
             self._check_deployment(deployment or {}, updated)
+            self._check_quota(endpoint.name, config.name, _whole(variants))
             await self._keep(replace(updated, deployment_config=deployment))
         return {"EndpointArn": endpoint.arn}
 
@@ -129,7 +136,10 @@ class Endpoints:
         }
         async with self._store.lock:
             endpoint = self._find(request["EndpointName"])
-            await self._keep(lifecycle.rescale(endpoint, changes, self._now()))
+            rescaled = lifecycle.rescale(endpoint, changes, self._now())
+            growth = [(each, each.desired_count - each.current_count) for each in rescaled.variants]
+            self._check_quota(endpoint.name, endpoint.config_name, growth)
+            await self._keep(rescaled)
         return {"EndpointArn": endpoint.arn}
 
     async def delete(self, request: dict[str, Any]) -> None:
@@ -227,6 +237,11 @@ class Endpoints:
 
 def _pending(variant: Variant) -> dict[str, Any]:
     return {**_summary(variant), "InstanceType": variant.instance_type}
+
+
+def _whole(variants: Iterable[Variant]) -> list[tuple[Variant, int]]:
+    """Return variants with the instances of a whole new fleet."""
+    return [(each, each.desired_count) for each in variants]
 
 
 def _summary(variant: Variant) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from sm_magics.local.capture import Captures
 from sm_magics.local.cloudwatch import CloudWatch
 from sm_magics.local.deployment import Deployments
 from sm_magics.local.endpoints import Endpoints
+from sm_magics.local.faults import FaultApi, Faults
 from sm_magics.local.fleet import Host
 from sm_magics.local.http import Connection, Exchange, message
 from sm_magics.local.logs import Logs
@@ -82,7 +83,9 @@ class Engine:
         logs = Logs(settings.state / "logs", lambda name: _group_arn(account, name), now)
         artifacts = Artifacts(settings.state, dict(os.environ))
         self._metrics = Metrics(now)
-        host = Host(self._processes, artifacts, logs, lambda: f"i-{secrets.token_hex(8)}", self._metrics.meter)
+        faults = Faults(self._processes.kill, settings.seed)
+        fault_api = FaultApi(faults, self._store, account)
+        host = Host(self._processes, artifacts, logs, faults, _new_id, self._metrics.meter)
         self._runtime = Runtime(account, self._status)
         self._captures = Captures(artifacts.place, now)
         self._alarms = Alarms(self._store, self._metrics, lambda name: _alarm_arn(account, name), now)
@@ -103,6 +106,7 @@ class Engine:
             follow=self._deployments.follow,
             is_alarm=self._alarms.exists,
             captures=self._captures.works,
+            check_quota=fault_api.check_quota,
             now=now,
         )
         self._services = {
@@ -113,6 +117,7 @@ class Engine:
                 {**self._alarms.operations(), **CloudWatch(self._metrics, now).operations()},
                 Json("1.0", was_query=True),
             ),
+            "sm-magics-engine": _service("sm-magics-engine", fault_api.operations()),
             "application-autoscaling": _service(
                 "application-autoscaling", {"DescribeScalableTargets": _nothing_scales}
             ),
@@ -240,6 +245,10 @@ def _service(name: str, operations: Operations, codec: Codec | None = None) -> J
 async def _nothing_scales(_request: dict[str, Any]) -> dict[str, Any]:
     """Answer DescribeScalableTargets: none can be registered here, so there is none."""
     return {"ScalableTargets": []}
+
+
+def _new_id() -> str:
+    return f"i-{secrets.token_hex(8)}"
 
 
 def _group_arn(account: Account, group: str) -> str:

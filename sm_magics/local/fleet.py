@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from sm_magics.local.artifacts import Artifacts
     from sm_magics.local.capture import Capture
+    from sm_magics.local.faults import Faults
     from sm_magics.local.instance import Launcher, Serving
     from sm_magics.local.lifecycle import Variant
     from sm_magics.local.logs import Logs, LogStream
@@ -49,15 +50,17 @@ class Host:
     `meter` returns what counts the invocations of a variant, given the names of the endpoint, variant and config.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - what it stands for
         self,
         launcher: Launcher,
         artifacts: Artifacts,
         logs: Logs,
+        faults: Faults,
         new_id: Callable[[], str],
         meter: Callable[[str, str, str], Meter],
     ) -> None:
         self.launcher = launcher
+        self.faults = faults
         self.artifacts = artifacts
         self.logs = logs
         self.new_id = new_id
@@ -108,6 +111,8 @@ class Fleet:
             each.name: Lane(each.name, config_name, host.meter(endpoint, each.name, config_name), host.parking)
             for each in variants
         }
+        for lane in self.lanes.values():
+            host.faults.join(endpoint, lane)
         self._shadow: Shadow | None = None  # there is at most one, beside one production variant
         for name in self._variants.keys() - self.weights.keys():
             self._shadow = Shadow(self.lanes[name], self._shadow_share(name), rng)
@@ -197,6 +202,7 @@ class Fleet:
         name = self._host.new_id()
         log = self._host.logs.stream(self._endpoint, variant.name, name)
         directory = await self._model_directory(variant, log)
+        await self._unstuck(self.lanes[variant.name])
         program = Program(variant.image, directory, _environment(variant, directory), log)
         kind = Instance if containers.local_command(variant.image) is None else TcpInstance
         instance: Serving = kind(name, variant.name, self._ended)
@@ -214,11 +220,20 @@ class Fleet:
         except BaseException:
             self._abort(instance)
             raise
+        fault = self.lanes[variant.name].fault
+        if fault is not None and fault.unhealthy:
+            log.write("ERROR GET /ping is answered with 500: a fault on purpose, ping=fail")
+            health = None
         if health is None or health.status != HEALTHY:
             self._abort(instance)
             raise StartFailed(_why(variant, ended=health is None and not late and kind is TcpInstance))
         instance.ready = True
         return instance
+
+    async def _unstuck(self, lane: Lane) -> None:
+        """Wait for as long as a fault keeps a lane's instances from coming up."""
+        while lane.fault is not None and lane.fault.stuck:
+            await lane.fault.over.wait()
 
     def _abort(self, instance: Serving) -> None:
         instance.close()
@@ -264,7 +279,10 @@ class Fleet:
             return  # it was retired, or it died while it started, which who waits for its health check learns
         group.remove(instance)
         log = self._host.logs.stream(self._endpoint, instance.variant, instance.name)
-        log.write("ERROR the container ended by itself; a new instance is started")
+        fault = self.lanes[instance.variant].fault
+        unhealthy = fault is not None and fault.unhealthy
+        what = "failed its health check and was stopped" if unhealthy else "ended by itself"
+        log.write(f"ERROR the container {what}; a new instance is started")
         pause = self._pause(*self._born.pop(instance, (0.0, 0.0)))
         task = asyncio.get_running_loop().create_task(self._replace(self._variants[instance.variant], pause))
         self._tasks.add(task)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from sm_magics.local.faults import LaneFault
     from sm_magics.local.instance import Serving, Waiter
     from sm_magics.local.tally import Meter
     from sm_magics.local.tap import Tap
@@ -119,17 +120,20 @@ class Lane:
         self.meter = meter
         self.header = variant.encode()
         self.tap: Tap | None = None
+        self.fault: LaneFault | None = None  # on purpose
         self.instances: list[Serving] = []
         self._parking = parking
         self._parked: deque[tuple[bytes, Waiter]] = deque()
 
     def send(self, request: bytes, waiter: Waiter) -> bool:
-        """Send a request to an instance, or park it; False when too many are parked."""
+        """Send a request to an instance, or park it; False when too many are parked, or a fault throttles it."""
         best: Serving | None = None
         for instance in self.instances:
             if instance.ready and (best is None or instance.outstanding < best.outstanding):
                 best = instance
         if best is not None:
+            if self.fault is not None:
+                return self.fault.send(best, request, waiter)
             best.send(request, waiter)
             return True
         if not self._parking.has_room(len(request)):

@@ -130,6 +130,11 @@ class Runtime:
         lane.meter.count(status, int(1e6 * (answered - sent)), int(1e6 * apart), len(lane.instances))
         return True
 
+    def turn_away(self, invocation: _Invocation, response: bytes) -> None:
+        """Send the service's own refusal; no model had a part in it, so it is not counted."""
+        if self._under_way.pop(invocation, None) is not None:
+            invocation.exchange.answer(response)
+
     def model_error(self, invocation: _Invocation, status: int, text: str) -> bytes:
         """Return the answer that tells of a container's error."""
         side = "client" if 400 <= status < 500 else "server"  # noqa: PLR2004 - the classes of HTTP statuses
@@ -171,7 +176,7 @@ class _Invocation:
     def send(self) -> None:
         """Send the request to its lane."""
         if not self.lane.send(container_request(self.exchange.headers, self.exchange.body), self):
-            self._runtime.finish(self, 503, _unavailable(self.endpoint))  # too many wait already
+            self._not_taken()
 
     def answered(self, answer: Answer) -> None:
         if 200 <= answer.status < 300:  # noqa: PLR2004 - the class of successes
@@ -188,6 +193,13 @@ class _Invocation:
         else:
             self._again = True  # once: nobody had begun with it
             self.send()
+
+    def _not_taken(self) -> None:
+        fault = self.lane.fault
+        if fault is not None and fault.throttling:
+            self._runtime.turn_away(self, _error("ThrottlingException", 400, "Rate exceeded"))
+        else:
+            self._runtime.finish(self, 503, _unavailable(self.endpoint))  # too many wait already
 
     def _fail(self) -> None:
         text = "The container ended before it answered."  # ours: the service's text is not known
