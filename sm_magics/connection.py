@@ -42,6 +42,9 @@ class ArtifactStore(Protocol):
     def put(self, uri: str, artifact: Artifact) -> None:
         """Put an artifact at `uri`."""
 
+    def below(self, uri: str) -> list[str]:
+        """Return the objects under `uri`, by names that pandas reads, in their order."""
+
 
 @dataclass(frozen=True)
 class Connection:
@@ -289,6 +292,10 @@ class DirectoryStore:
             scratch.write_bytes(artifact.data or b"")
         scratch.replace(path)
 
+    def below(self, uri: str) -> list[str]:
+        found = (each for each in self._path(uri).rglob("[!.]*") if each.is_file())
+        return sorted(map(str, found))
+
     def _path(self, uri: str) -> Path:
         parts = urlsplit(uri)
         return self._root / parts.netloc / parts.path.lstrip("/")
@@ -333,6 +340,17 @@ class S3Store:
             return
         with artifact.path.open("rb") as file:
             call(self._client, "UploadFileobj", Fileobj=file, **_place(uri))
+
+    def below(self, uri: str) -> list[str]:
+        place = _place(f"{uri.rstrip('/')}/")
+        request = {"Bucket": place["Bucket"], "Prefix": place["Key"]}
+        found: list[str] = []
+        while True:  # in the order of their keys, a page at a time
+            page = call(self._client, "ListObjectsV2", **request)
+            found += [f"s3://{place['Bucket']}/{each['Key']}" for each in page.get("Contents", ())]
+            if not page.get("IsTruncated"):
+                return found
+            request["ContinuationToken"] = page["NextContinuationToken"]
 
 
 def _place(uri: str) -> Mapping[str, str]:

@@ -90,7 +90,7 @@ def spec_of(connection: Connection, snapshot: Snapshot, config: Mapping[str, Any
     """Return the spec that would reproduce an endpoint as it is now, None when its config was deleted."""
     if config is None:
         return None
-    now = {each.name: each for each in snapshot.variants}
+    now = {each.name: each for each in (*snapshot.variants, *snapshot.shadows)}
 
     def variant(found: Mapping[str, Any]) -> VariantSpec:
         fields = {key: value for key, value in found.items() if key not in {"VariantName", "ModelName"}}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.errors import SmError
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from sm_magics import inventory
     from sm_magics import plan as plans
+    from sm_magics.connection import ArtifactStore
     from sm_magics.invoke import Answer, Invocations, Row, Target
     from sm_magics.logs import Entry
     from sm_magics.metrics import Span, Used
@@ -53,6 +54,8 @@ class Endpoint(Shown):
         Whether it was waited for after those calls, and found to be what was asked for.
     body
         The cell that would reproduce it, where that was asked for.
+    store
+        Where captured data is found.
     """
 
     snapshot: Snapshot
@@ -62,6 +65,14 @@ class Endpoint(Shown):
     verified: bool = True
     body: str | None = None
     quiet: bool = False
+    store: ArtifactStore | None = field(default=None, compare=False)
+
+    def captured(self) -> list[str]:
+        """Return the files that data capture has written by now: `pandas.read_json(each, lines=True)` reads one."""
+        told = self.snapshot.raw.get("DataCaptureConfig")
+        if not told or self.store is None:
+            return []
+        return self.store.below(f"{told['DestinationS3Uri'].rstrip('/')}/{self.name}")
 
     @property
     def name(self) -> str:

@@ -58,8 +58,9 @@ class AlarmState:
 class Snapshot:
     """An endpoint at one moment, as DescribeEndpoint tells it.
 
-    `pending` are the variants of the fleet that is being built, under the config `pending_config`; `alarms` are watched
-    meanwhile. `raw` is the whole answer, `elapsed` the seconds since the watching began, `now` the time at the service.
+    `shadows` are the variants that get copies of requests; `pending` are those of the fleet that is being built, under
+    the config `pending_config`; `alarms` are watched meanwhile. `raw` is the whole answer, `elapsed` the seconds since
+    the watching began, `now` the time at the service.
     """
 
     name: str
@@ -70,6 +71,7 @@ class Snapshot:
     pending_config: str | None = None
     pending: tuple[VariantState, ...] = ()
     failure_reason: str | None = None
+    shadows: tuple[VariantState, ...] = ()
     alarms: tuple[AlarmState, ...] = ()
     elapsed: float = field(default=0.0, compare=False)
     raw: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -86,7 +88,7 @@ class Snapshot:
         return (
             self.status not in IN_PROGRESS
             and self.pending_config is None
-            and (self.status != "InService" or all(each.settled for each in self.variants))
+            and (self.status != "InService" or all(each.settled for each in (*self.variants, *self.shadows)))
         )
 
 
@@ -113,6 +115,7 @@ def look(connection: Connection, name: str, elapsed: float = 0.0) -> Snapshot | 
         pending_config=pending.get("EndpointConfigName"),
         pending=_variants(pending),
         failure_reason=answer.get("FailureReason"),
+        shadows=_variants(answer, "ShadowProductionVariants"),
         elapsed=elapsed,
         raw=answer,
         now=parsedate_to_datetime(date) if date else None,
@@ -169,8 +172,8 @@ def _alarms(connection: Connection, snapshot: Snapshot, previous: Snapshot | Non
         return previous.alarms if previous else ()
 
 
-def _variants(answer: Mapping[str, Any]) -> tuple[VariantState, ...]:
-    return tuple(_state(each) for each in answer.get("ProductionVariants") or ())
+def _variants(answer: Mapping[str, Any], member: str = "ProductionVariants") -> tuple[VariantState, ...]:
+    return tuple(_state(each) for each in answer.get(member) or ())
 
 
 def _state(variant: Mapping[str, Any]) -> VariantState:

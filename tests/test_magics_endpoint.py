@@ -7,6 +7,7 @@ import os
 import signal
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
@@ -29,6 +30,27 @@ class TestMaking:
         assert (ran.result.name, ran.result.status, ran.result.verified) == (name, "InService", True)
         assert f"Endpoint {name} · InService" in ran.shown
         assert "Done and verified: 2 × CreateModel, CreateEndpointConfig, CreateEndpoint." in ran.shown
+
+    def test_a_cell_with_capture_and_a_shadow_makes_both_and_changes_nothing_again(self, notebook, writes, name, data):
+        body = (
+            "variants: {A: $linear}\nshadow: {New: {model: $xgb, weight: 0.5}}\ncapture: {to: s3://kept/x, sample: 50%}"
+        )
+        ran = notebook.run(f"%%sm_endpoint {name}\n{body}")
+        assert "New (shadow)" in ran.shown
+        assert "50 % copied" in ran.shown
+        assert "50 % to s3://kept/x" in ran.shown
+        with writes(notebook) as made:
+            assert "Nothing to change" in notebook.run(f"%%sm_endpoint {name}\n{body}").shown
+        assert made == []
+        shown = notebook.run(f"%sm_endpoint {name}").result.body
+        assert "shadow:" in shown
+        assert "sample: 50" in shown
+        notebook.variables["rows"] = data[0]
+        notebook.run(f"%sm_invoke {name} --data $rows --rows 4")
+        notebook.run(f"%%sm_endpoint {name}\nvariants: {{A: $linear}}")  # the old fleet writes what it has
+        files = ran.result.captured()
+        lines = [line for each in files if "/A/" in each for line in Path(each).read_text().splitlines()]
+        assert len(lines) == 2  # of 4
 
     def test_the_same_cell_again_changes_nothing_and_says_so(self, notebook, writes, name):
         cell = f"%%sm_endpoint {name}\nvariants: {{A: $linear}}"

@@ -64,6 +64,29 @@ class TestEndpoint:
         moving = (VariantState("A", 1.0, 1.0, 1, 3),)
         assert "1 of 3 × ml.m5.large" in " ".join(row_of(views.endpoint(snapshot(variants=moving), CONFIG, "h"), "A"))
 
+    def test_a_shadow_says_how_much_is_copied_to_it(self):
+        shadow = {"VariantName": "New", "ModelName": "model-n", "InstanceType": "ml.m5.large"}
+        view = views.endpoint(
+            snapshot(shadows=(VariantState("New", 1.0, 1.0, 1, 1),)),
+            {**CONFIG, "ShadowProductionVariants": [shadow]},
+            "h",
+        )
+        assert " ".join(row_of(view, "New")) == "New (shadow) model-n 1 × ml.m5.large 1 <0.2> 20 % copied"
+        assert row_of(view, "A")[-2:] == ["80", "%"]
+
+    @pytest.mark.parametrize(("status", "told"), [("Started", ""), ("Stopped", " (Stopped)")])
+    def test_capture_says_how_much_goes_where_and_whether_it_arrives(self, status, told):
+        capture = {
+            "EnableCapture": True,
+            "CaptureStatus": status,
+            "CurrentSamplingPercentage": 20,
+            "DestinationS3Uri": "s3://bucket/prefix",
+        }
+        lines = shown(views.endpoint(snapshot(raw={"DataCaptureConfig": capture}), CONFIG, "h"))
+        assert f"  capture     20 % to s3://bucket/prefix{told}" in lines
+        off = {"DataCaptureConfig": {**capture, "EnableCapture": False}}
+        assert not any("capture" in line for line in shown(views.endpoint(snapshot(raw=off), CONFIG, "h")))
+
     def test_a_serverless_variant_is_called_so(self):
         config = {"ProductionVariants": [{"VariantName": "A", "ModelName": "m", "ServerlessConfig": {}}]}
         states = (VariantState("A", 1.0, 1.0, 0, None),)

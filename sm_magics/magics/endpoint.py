@@ -187,4 +187,4 @@ def _result(connection: Connection, snapshot: Any, *, done: Any = None, verified
     from sm_magics.results import Endpoint
 
     config = connection.describe("EndpointConfig", snapshot.config_name)
-    return Endpoint(snapshot, config, connection.label, done=done, verified=verified)
+    return Endpoint(snapshot, config, connection.label, done=done, verified=verified, store=connection.artifacts)

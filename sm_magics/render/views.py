@@ -68,7 +68,7 @@ def endpoint(
         The cell that would reproduce the endpoint.
     """
     blocks: list[Block] = [
-        Facts((("config", snapshot.config_name), ("connection", where))),
+        Facts((("config", snapshot.config_name), ("connection", where), *_capture(snapshot.raw))),
         _variants(snapshot, config),
     ]
     if snapshot.failure_reason:
@@ -81,7 +81,9 @@ def endpoint(
 
 
 def _variants(snapshot: Snapshot, config: Mapping[str, Any] | None) -> Table:
-    details = {each["VariantName"]: each for each in (config or {}).get("ProductionVariants", ())}
+    made = config or {}
+    everyone = (*made.get("ProductionVariants", ()), *(made.get("ShadowProductionVariants") or ()))
+    details = {each["VariantName"]: each for each in everyone}
     images = _images(snapshot.raw)
     states = snapshot.variants or snapshot.pending
     total = sum(each.wanted_weight or 0.0 for each in states) or 1.0
@@ -95,25 +97,37 @@ def _variants(snapshot: Snapshot, config: Mapping[str, Any] | None) -> Table:
         Column("", number=True),
     )
 
-    def row(state: VariantState) -> tuple[str, ...]:
+    def row(state: VariantState, name: str, note: str = "") -> tuple[str, ...]:
         detail = details.get(state.name, {})
-        share = (state.wanted_weight or 0.0) / total
+        share = min(1.0, (state.wanted_weight or 0.0) / total)
         return (
-            state.name,
+            name,
             detail.get("ModelName", "unknown: the config was deleted"),
             short_image(images.get(state.name, "")),
             _instances(state, detail),
             _number(state.wanted_weight),
             bar(share),
-            percent(share),
+            f"{percent(share)}{note}",
         )
 
-    return Table(columns, tuple(row(each) for each in states))
+    rows = [row(each, each.name) for each in states]
+    rows += [row(each, f"{each.name} (shadow)", " copied") for each in snapshot.shadows]
+    return Table(columns, tuple(rows))
+
+
+def _capture(raw: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Return the fact about data capture: how much goes where, and whether it arrives."""
+    told = raw.get("DataCaptureConfig")
+    if not told or not told["EnableCapture"]:
+        return ()
+    stopped = "" if told["CaptureStatus"] == "Started" else f" ({told['CaptureStatus']})"
+    return (("capture", f"{told['CurrentSamplingPercentage']} % to {told['DestinationS3Uri']}{stopped}"),)
 
 
 def _images(raw: Mapping[str, Any]) -> Mapping[str, str]:
     pending = raw.get("PendingDeploymentSummary") or {}
-    variants = raw.get("ProductionVariants") or pending.get("ProductionVariants") or ()
+    production = raw.get("ProductionVariants") or pending.get("ProductionVariants") or ()
+    variants = (*production, *(raw.get("ShadowProductionVariants") or ()))
     return {
         each["VariantName"]: images[0].get("SpecifiedImage", "")
         for each in variants
