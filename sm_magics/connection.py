@@ -108,13 +108,7 @@ class Connection:
         return call(self.client("sagemaker"), operation, **request)
 
     def describe(self, kind: str, name: str) -> Mapping[str, Any] | None:
-        """Return the Describe answer of an `Endpoint`, an `EndpointConfig` or a `Model`, None when there is none.
-
-        Raises
-        ------
-        ServiceError
-            When the service does not answer.
-        """
+        """Return the Describe answer of an `Endpoint`, `EndpointConfig` or `Model`, None for none; raises as `told`."""
         answer = self.told(kind, name)
         return answer and {key: value for key, value in answer.items() if key != "ResponseMetadata"}
 
@@ -259,8 +253,7 @@ def connect_aws(
     except ServiceError as error:
         hint = error.hint or "check --profile and your credentials"
         raise ConnectError(f"AWS does not accept us: {error.message}", hint=hint) from error
-    name = bucket or f"sagemaker-{session.region_name}-{identity['Account']}"
-    artifacts = S3Store(session.client("s3"), name)
+    artifacts = S3Store(session.client("s3"), bucket or f"sagemaker-{session.region_name}-{identity['Account']}")
     artifacts.check()
     return Connection(
         session=session,
@@ -293,8 +286,7 @@ class DirectoryStore:
         scratch.replace(path)
 
     def below(self, uri: str) -> list[str]:
-        found = (each for each in self._path(uri).rglob("[!.]*") if each.is_file())
-        return sorted(map(str, found))
+        return sorted(str(each) for each in self._path(uri).rglob("[!.]*") if each.is_file())
 
     def _path(self, uri: str) -> Path:
         parts = urlsplit(uri)
@@ -343,14 +335,14 @@ class S3Store:
 
     def below(self, uri: str) -> list[str]:
         place = _place(f"{uri.rstrip('/')}/")
-        request = {"Bucket": place["Bucket"], "Prefix": place["Key"]}
+        request: Mapping[str, str] | None = {"Bucket": place["Bucket"], "Prefix": place["Key"]}
         found: list[str] = []
-        while True:  # in the order of their keys, a page at a time
+        while request:  # in the order of their keys, a page at a time
             page = call(self._client, "ListObjectsV2", **request)
             found += [f"s3://{place['Bucket']}/{each['Key']}" for each in page.get("Contents", ())]
-            if not page.get("IsTruncated"):
-                return found
-            request["ContinuationToken"] = page["NextContinuationToken"]
+            token = page.get("NextContinuationToken")
+            request = {**request, "ContinuationToken": token} if token else None
+        return found
 
 
 def _place(uri: str) -> Mapping[str, str]:

@@ -95,9 +95,14 @@ def _keeping_scaled_counts(target: Target, live: Live) -> Target:
 def _same_content(target: Target, live: Live) -> bool:
     if ENDPOINT_TAG in live.tags and _hash_in(live.config_name) == target.content_hash:
         return True
-    if live.config is None:
+    if live.config is None or _dropped(target, live):
         return False
     return _within(content(target.config), content(live.config)) and target.shares.keys() == live.shares.keys()
+
+
+def _dropped(target: Target, live: Live) -> list[str]:
+    """Return what the live config has and the cell leaves out: a shadow, capture. The service adds none by itself."""
+    return sorted(key for key, value in content(live.config or {}).items() if value and key not in target.config)
 
 
 def _clear_failed(target: Target, live: Live) -> Iterator[Action]:
@@ -298,10 +303,16 @@ def _difference(target: Target, live: Live) -> str:
         had = old.get(name, wanted)
         changed = [key for key in {**wanted, **had} if key not in AMOUNTS and wanted.get(key) != had.get(key)]
         reasons += [f"{name}: {_FIELD_WORDS.get(key, key)}" for key in changed]
+    reasons += [f"without {_FIELD_WORDS.get(key, key)}" for key in _dropped(target, live)]
     return ", ".join(reasons) or "the endpoint config differs"
 
 
-_FIELD_WORDS = {"ModelName": "another model", "InstanceType": "another instance type"}
+_FIELD_WORDS = {
+    "ModelName": "another model",
+    "InstanceType": "another instance type",
+    "ShadowProductionVariants": "shadow",
+    "DataCaptureConfig": "capture",
+}
 
 
 def _within(wanted: Any, found: Any) -> bool:

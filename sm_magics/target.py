@@ -147,12 +147,12 @@ def percent(share: float) -> str:
 
 
 def content(config: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what a config serves: the config without names, times, weights and counts."""
+    """Return what a config serves: without names, times, and the weights and counts of production variants."""
     kept = {key: value for key, value in config.items() if key not in _ANSWER_ONLY}
-    for key in ("ProductionVariants", "ShadowProductionVariants"):
-        if key in kept:
-            trimmed = ({name: value for name, value in each.items() if name not in AMOUNTS} for each in kept[key])
-            kept[key] = sorted(trimmed, key=lambda each: str(each["VariantName"]))
+    if "ProductionVariants" in kept:
+        variants = kept["ProductionVariants"]
+        trimmed = ({name: value for name, value in each.items() if name not in AMOUNTS} for each in variants)
+        kept["ProductionVariants"] = sorted(trimmed, key=lambda each: str(each["VariantName"]))
     return kept
 
 

@@ -223,6 +223,22 @@ class TestAws:
             stored = boto3.Session().client("s3", region_name="eu-west-1").get_object(Bucket=BUCKET, Key=key)
             assert stored["Body"].read() == content
 
+    def test_objects_below_a_uri_are_listed_in_order_over_all_pages_and_no_neighbours(self):
+        artifacts = connect_aws(role=ROLE, region="eu-west-1").artifacts
+        client, limits = artifacts._client, []
+
+        def two_a_page(params, **_):
+            limits.append(params.setdefault("MaxKeys", 2))
+
+        client.meta.events.register("provide-client-params.s3.ListObjectsV2", two_a_page)
+        root = f"s3://{BUCKET}/captured/boston"
+        for each in ("/B/1.jsonl", "/A/2.jsonl", "/A/1.jsonl", "-2/A/1.jsonl"):
+            artifacts.put(root + each, Artifact.of_bytes(b"{}"))
+        found = [f"{root}/A/1.jsonl", f"{root}/A/2.jsonl", f"{root}/B/1.jsonl"]
+        assert artifacts.below(root) == artifacts.below(f"{root}/") == found
+        assert limits == [2, 2, 2, 2]
+        assert artifacts.below(f"s3://{BUCKET}/captured/nothing") == []
+
     def test_a_bucket_that_may_not_be_read_is_an_error_and_not_an_empty_bucket(self):
         artifacts = connect_aws(role=ROLE, region="eu-west-1").artifacts
         client = artifacts._client

@@ -47,7 +47,8 @@ class TestMaking:
         assert "sample: 50" in shown
         notebook.variables["rows"] = data[0]
         notebook.run(f"%sm_invoke {name} --data $rows --rows 4")
-        notebook.run(f"%%sm_endpoint {name}\nvariants: {{A: $linear}}")  # the old fleet writes what it has
+        done = notebook.run(f"%%sm_endpoint {name}\nvariants: {{A: $linear}}")  # the old fleet writes what it has
+        assert (done.result.snapshot.shadows, done.result.captured()) == ((), [])
         files = ran.result.captured()
         lines = [line for each in files if "/A/" in each for line in Path(each).read_text().splitlines()]
         assert len(lines) == 2  # of 4

@@ -252,6 +252,28 @@ def test_anything_else_is_a_new_config_and_says_why(new, why):
     assert steps.config_name != live_of(wanted(variant("A"))).config_name
 
 
+SHADOW = variant("New", "m2", weight=0.5)
+CAPTURE = {"DestinationS3Uri": "s3://b/p", "InitialSamplingPercentage": 5}
+
+
+@pytest.mark.parametrize(
+    ("extra", "why"),
+    [({"ShadowProductionVariants": [SHADOW]}, "without shadow"), ({"DataCaptureConfig": CAPTURE}, "without capture")],
+)
+def test_what_a_cell_leaves_out_is_taken_away(extra, why):
+    before = wanted(**extra)
+    update = plan(wanted(), live_of(before)).actions[-1]
+    assert (update.operation, update.why) == ("UpdateEndpoint", why)
+    assert operations(before, live_of(before)) == []
+    assert operations(wanted(), live_of(wanted(), config={**wanted().config, "ShadowProductionVariants": []})) == []
+
+
+def test_another_weight_of_a_shadow_is_a_new_config():
+    before = wanted(ShadowProductionVariants=[SHADOW])
+    after = wanted(ShadowProductionVariants=[{**SHADOW, "InitialVariantWeight": 1.0}])
+    assert operations(after, live_of(before))[-1] == "UpdateEndpoint"
+
+
 def test_an_endpoint_in_progress_is_waited_for():
     for status in ("Creating", "Updating", "RollingBack", "SystemUpdating", "Deleting"):
         steps = plan(wanted(), live_of(wanted(), status=status))

@@ -137,6 +137,6 @@ class _Copy:
 def shadow_share(production: float, shadow: float) -> Fraction:
     """Return which part of the requests a shadow variant gets: its weight by the production variant's, at most all.
 
-    Source: the SageMaker developer guide, "Testing models with shadow variants".
+    This ratio is our reading of what a shadow's weight means; no source for it was checked.
     """
     return min(Fraction(1), Fraction(shadow) / Fraction(production))
