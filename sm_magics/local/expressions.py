@@ -6,6 +6,7 @@ Source: the CloudWatch user guide, "Using metric math". Numbers, ids, `+ - * /`,
 from __future__ import annotations
 
 import ast
+import math
 import operator
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ def parse(text: str) -> Expression:
     try:
         parsed = ast.parse(text.strip(), mode="eval").body
         _check(parsed, text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except (SyntaxError, ValueError, OverflowError, RecursionError, MemoryError):
         raise Refused(f"Invalid metrics list: the expression '{text}' cannot be read.", "ValidationError") from None
     return parsed
 
@@ -61,7 +62,8 @@ def value(expression: Expression, values: Mapping[str, float | None]) -> float |
             first, second = value(left, values), value(right, values)
             if first is None or second is None or (isinstance(between, ast.Div) and not second):
                 return None
-            return _OPERATORS[type(between)](first, second)
+            result = _OPERATORS[type(between)](first, second)
+            return result if math.isfinite(result) else None
         case ast.Call(args=[filled, filler]):
             number = value(filled, values)
             return value(filler, values) if number is None else number
@@ -72,6 +74,8 @@ def _check(node: ast.expr, text: str) -> None:
     """Refuse what `value` does not know."""
     match node:
         case ast.Constant(value=int() | float() as number) if not isinstance(number, bool):
+            if not math.isfinite(float(number)):
+                raise OverflowError
             return
         case ast.Name():
             return

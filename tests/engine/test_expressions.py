@@ -36,7 +36,8 @@ def test_the_ids_that_are_used_and_not_the_function():
     "text",
     [
         "", "m1 +", "m1 ** m2", "__import__('os')", "m1.real", "SUM(m1)", "FILL(m1, m2)", "FILL(m1)", "m1 if m2 else 1",
-        "[m1]", "'m1'", "True", "1j", "(lambda: 1)()", "m1 > 2", "m1; m2", "(" * 5000, "-" * 2000 + "1", "\x00",
+        "[m1]", "'m1'", "True", "1j", "(lambda: 1)()", "m1 > 2", "m1; m2", "(" * 5000,
+        "1" + "0" * 400, "1e999", "-" * 2000 + "1", "\x00",
     ],
 )  # fmt: skip
 def test_anything_else_is_refused(text):
@@ -51,9 +52,6 @@ def test_whatever_is_read_has_a_value_or_none(text):
         read = parse(text)
     except Refused:
         return
-    try:
-        told = value(read, dict.fromkeys(names(read), 3.0))
-    except OverflowError:
-        return
+    told = value(read, dict.fromkeys(names(read), 3.0))
     assert told is None or isinstance(told, float)
-    assert told is None or not math.isnan(told)
+    assert told is None or math.isfinite(told)
