@@ -246,7 +246,8 @@ class TcpInstance:
         if self._over:
             return
         self._over = True
-        served, self.ready = self.ready, False
+        served = self.ready or self._watching is not None  # a fault may have taken it out before it ended
+        self.ready = False
         for connection in [*self._free]:
             connection.close()
         for task in [*self._opening]:

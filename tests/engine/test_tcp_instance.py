@@ -276,6 +276,15 @@ async def test_when_nothing_listens_any_more_requests_go_elsewhere_and_the_insta
 
 
 @run
+async def test_a_program_that_ends_is_replaced_though_nothing_was_sent_to_it_any_more():
+    async with serving(answers(said(b"7"))) as peer:
+        assert (await peer.instance.ping()).status == 200
+        peer.instance.ready = False  # as a fault on purpose does
+        peer.instance._exited(-9)
+        assert peer.told == [peer.instance]
+
+
+@run
 async def test_what_is_under_way_is_answered_though_the_instance_takes_no_more():
     go_on = asyncio.Event()
 
