@@ -97,7 +97,8 @@ class Shadow:
                 _LOG.warning("the shadow variant %s is behind: copies of requests are dropped", self.lane.variant)
             return
         self.held += len(body)
-        self.lane.send(container_request(headers, body), _Copy(self, len(body), taken))
+        if not self.lane.send(container_request(headers, body), _Copy(self, len(body), taken)):
+            self.held -= len(body)  # a fault throttles it
 
     def close(self) -> None:
         """Copy nothing any more, and count nothing that is lost."""

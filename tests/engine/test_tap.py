@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from sm_magics.local import tap as module
 from sm_magics.local.instance import Answer
-from sm_magics.local.router import Lane
+from sm_magics.local.router import Lane, Parking
 from sm_magics.local.tally import Meter
 from sm_magics.local.tap import Shadow, Tap, shadow_share
 
@@ -54,7 +54,7 @@ class Kept:
 
 
 def shadow_of(*instances, share=1):
-    lane = Lane("New", "c1", Meter())
+    lane = Lane("New", "c1", Meter(), Parking())
     lane.instances.extend(instances)
     return Shadow(lane, Fraction(share), random.Random(0))
 
@@ -104,6 +104,17 @@ def test_large_copies_do_not_pile_up():
     instance.answer()
     instance.sent.pop(0)[1].lost(started=True)
     assert shadow.held == 3 * (6 << 20)
+
+
+def test_copies_that_a_fault_turns_away_hold_nothing():
+    class Throttled:
+        def send(self, *_):
+            return False
+
+    shadow = shadow_of(Instance())
+    shadow.lane.fault = Throttled()
+    shadow.copy(HEADERS, b"row", None)
+    assert shadow.held == 0
 
 
 def test_nothing_waits_for_a_shadow_without_an_instance():
