@@ -236,7 +236,7 @@ class Capture:
         """Write what is left."""
         if self._timer:
             self._timer.cancel()
-        if self._writing:
+        while self._writing:  # the end of one may be the begin of the next
             await asyncio.wait([self._writing])
         if self._waiting:
             await self._write()
