@@ -253,6 +253,9 @@ class _Observer:
         told = step.activating if status == "ActivatingTraffic" else step.baking
         self._show(lambda each: lifecycle.shift(each, step.share, status, lambda v: told(v.name), self._now()))
 
+    def left(self, counts: Mapping[str, int]) -> None:
+        self._show(lambda endpoint: lifecycle.left(endpoint, counts))
+
     def retiring(self) -> None:
         self._show(lambda endpoint: lifecycle.retiring(endpoint, self._now()))
 

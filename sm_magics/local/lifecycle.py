@@ -29,6 +29,7 @@ __all__ = [
     "create",
     "delete",
     "fail",
+    "left",
     "lose",
     "mix",
     "progress",
@@ -221,6 +222,12 @@ def progress(endpoint: Endpoint, counts: Mapping[str, int]) -> Endpoint:
         return endpoint
     variants = tuple(replace(each, current_count=counts.get(each.name, 0)) for each in endpoint.pending.variants)
     return replace(endpoint, pending=replace(endpoint.pending, variants=variants))
+
+
+def left(endpoint: Endpoint, counts: Mapping[str, int]) -> Endpoint:
+    """Tell how many instances of each variant the old fleet of a deployment has by now."""
+    variants = tuple(replace(each, current_count=counts.get(each.name, 0)) for each in endpoint.variants)
+    return replace(endpoint, variants=variants)
 
 
 def shift(endpoint: Endpoint, share: Fraction, status: str, told: Callable[[Variant], str], now: float) -> Endpoint:

@@ -45,6 +45,9 @@ class Observer(Protocol):
     def shifted(self, step: Step, status: str) -> None:
         """Learn that the traffic is as `step` says, and what happens now: `ActivatingTraffic` or `Baking`."""
 
+    def left(self, counts: Mapping[str, int]) -> None:
+        """Learn how many instances of each variant the old fleet has, when that has changed."""
+
     def retiring(self) -> None:
         """Learn that the old fleet is being stopped."""
 
@@ -118,7 +121,7 @@ class Shift:
             self._observer.shifted(step, "Baking")
         await self._bake(step.seconds)
         for fleet, _ in self._old:
-            await fleet.scale({name: step.old[name] for name in fleet.lanes if name in step.old})
+            await self._scale_old(fleet, {name: step.old[name] for name in fleet.lanes if name in step.old})
 
     async def _bake(self, seconds: float) -> None:
         """Wait, and look at the alarms. One that was in ALARM before counts as well: the service's way is not known."""
@@ -152,7 +155,15 @@ class Shift:
         for fleet, _ in self._old:
             for name, whole in fleet.full.items():
                 for count in [*range(fleet.counts[name] + batch, whole, batch), whole]:
-                    await fleet.scale({name: count})
+                    await self._scale_old(fleet, {name: count})
+
+    async def _scale_old(self, fleet: Fleet, counts: Mapping[str, int]) -> None:
+        before = fleet.counts
+        try:
+            await fleet.scale(counts)
+        finally:
+            if fleet.counts != before:
+                self._observer.left(fleet.counts)
 
     def _send(self, share: Fraction) -> None:
         self._share = share

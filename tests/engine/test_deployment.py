@@ -164,6 +164,7 @@ def test_rolling_replaces_one_instance_after_the_other(engine, ready):
     counts = [(old[1], new[1]) for old, new in map(rows, looks) if new]
     assert all(new <= 2 for _, new in counts)
     assert max(old + new for old, new in counts) >= 3
+    assert [old for old, _ in itertools.groupby(old for old, _ in counts)] in ([2, 1], [2, 1, 0])
     assert [text for text in messages(looks) if text.startswith("Baking")][-1] == (
         "Baking for 1 seconds (WaitIntervalInSeconds) with traffic enabled on full capacity of 2 instance(s)."
     )
