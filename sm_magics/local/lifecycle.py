@@ -252,12 +252,7 @@ def shift(endpoint: Endpoint, share: Fraction, status: str, told: Callable[[Vari
 def retiring(endpoint: Endpoint, now: float) -> Endpoint:
     """Tell that the old fleet of a deployment is being stopped."""
     left = tuple(
-        replace(
-            each,
-            status="Deleting",
-            status_message=f"Terminating {each.current_count} instance(s).",
-            status_since=now,
-        )
+        replace(_marked(each, "Deleting", now), status_message=f"Terminating {each.current_count} instance(s).")
         for each in endpoint.variants
     )
     return replace(endpoint, variants=left)
@@ -265,18 +260,16 @@ def retiring(endpoint: Endpoint, now: float) -> Endpoint:
 
 def settle(endpoint: Endpoint, now: float) -> Endpoint:
     """End a creation, an update or a rescaling with what was asked for."""
-    config_name = endpoint.pending.config_name if endpoint.pending else endpoint.config_name
-    variants = endpoint.pending.variants if endpoint.pending else endpoint.variants
-    capture = endpoint.pending.capture if endpoint.pending else endpoint.capture
+    reached = endpoint.pending or endpoint
     return replace(
         endpoint,
         status="InService",
-        config_name=config_name,
-        variants=tuple(_reached(each) for each in variants),
+        config_name=reached.config_name,
+        variants=tuple(map(_reached, reached.variants)),
         pending=None,
         failure_reason=None,
         modified=now,
-        capture=capture,
+        capture=reached.capture,
     )
 
 
