@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from sm_magics.connection import call
 from sm_magics.errors import InvokeError, ServiceError
-from sm_magics.rows import csv_line, rows_of, values_of
+from sm_magics.rows import csv_line, rows_of, unusual, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -128,7 +128,8 @@ def invoke_rows(  # noqa: PLR0913 - what to send, where to, and what is true
         try:
             answer = invoke(connection, target, csv_line(row), clock)
         except InvokeError as error:
-            raise InvokeError(f"row {number} ({len(row)} columns): {error.message}", hint=error.hint) from error
+            hint = (unusual(data, row) if "answered 400" in error.message else None) or error.hint
+            raise InvokeError(f"row {number} ({len(row)} columns): {error.message}", hint=hint) from error
         sent.append(Row(number, prediction_of(answer), truth, answer.variant, answer.milliseconds))
     weights = {each["VariantName"]: each.get("DesiredWeight", 0.0) for each in described.get("ProductionVariants", ())}
     return Invocations(target, tuple(sent), weights, rows.available)

@@ -13,7 +13,7 @@ from sm_magics.errors import CellError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Rows", "csv_line", "rows_of", "values_of"]
+__all__ = ["Rows", "csv_line", "rows_of", "unusual", "values_of"]
 
 _MISSING = frozenset({"None", "nan", "NaN", "<NA>", "NaT"})  # as Python, Decimal and pandas spell it
 _TAKES = "give a data frame, a 2-D array or a list of rows; for raw text use a %%sm_invoke cell"
@@ -50,7 +50,10 @@ def rows_of(data: Any, limit: int | None = None) -> Rows:
         rows = Rows(head, _count(data))
     else:
         raise CellError("--data mixes rows and single values", hint="give every row as a list of values")
-    for row in rows.first:
+    for number, row in enumerate(rows.first):
+        if len(row) != len(rows.first[0]):
+            told = f"--data: row {number} has {len(row)} values where row 0 has {len(rows.first[0])}"
+            raise CellError(told, hint="give every row the same columns")
         if any(isinstance(value, list) for value in row):
             raise CellError("--data has more than two dimensions", hint="flatten each row to a list of values")
         if any(isinstance(value, Mapping | AbstractSet) for value in row):
@@ -79,6 +82,19 @@ def values_of(truths: Any, number: int) -> list[Any]:
 def csv_line(row: Sequence[Any]) -> bytes:
     """Return one row as CSV; a missing value is an empty field."""
     return ",".join(map(_field, row)).encode()
+
+
+def unusual(data: Any, row: Sequence[Any]) -> str | None:
+    """Return what about a row a model may not take, None where nothing stands out: a hint for a refused one."""
+    names = list(getattr(data, "columns", range(len(row))))
+    if hasattr(data, "iloc") and not hasattr(data, "columns") and len(row) > 1:
+        return "a Series is sent as one row; for a column of rows, send a frame of that one column"
+    for name, value in zip(names, row, strict=False):
+        if isinstance(value, str):
+            return f"column {name} is text, {value[:40]!r}: encode it as the model was trained on it"
+        if str(value) in _MISSING:
+            return f"column {name} has no value, and linear models take none that is missing: fill it in first"
+    return None
 
 
 def _field(value: Any) -> str:

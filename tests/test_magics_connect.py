@@ -75,12 +75,12 @@ def test_aws_is_connected_to_with_what_the_line_says(notebook, monkeypatch, fake
 
 class TestConfig:
     def test_without_a_setting_it_shows_all(self, notebook):
-        assert "Settings\n\n  display  static\n  wait     true\n  timeout  3600 s\n" in notebook.run("%sm_config").shown
+        assert "Settings\n\n  display  static\n  wait     true\n  timeout  1h\n" in notebook.run("%sm_config").shown
 
     def test_settings_are_set_and_last(self, notebook):
         notebook.run("%sm_config display=text wait=false timeout=5m")
         shown = notebook.run("%sm_config").shown
-        assert all(line in shown for line in ("display  text", "wait     false", "timeout  300 s"))
+        assert all(line in shown for line in ("display  text", "wait     false", "timeout  5m"))
 
     @pytest.mark.parametrize(
         ("line", "told"),

@@ -232,7 +232,7 @@ class TestShowing:
     def test_the_line_shows_the_endpoint_and_the_cell_that_would_reproduce_it(self, notebook, served):
         ran = notebook.run(f"%sm_endpoint {served}")
         assert ran.result.body.startswith("variants:\n")
-        assert f"The cell that would reproduce it: %%sm_endpoint {served}" in ran.shown
+        assert f"The cell that would reproduce it:\n    %%sm_endpoint {served}\n    variants:" in ran.shown
         assert notebook.run(f"%%sm_endpoint {served} --dry-run\n{ran.result.body}").result.plan.actions == ()
 
     def test_an_endpoint_whose_config_was_deleted_is_shown_without_its_cell(self, notebook, name):

@@ -81,10 +81,19 @@ def test_a_mistake_is_an_error_that_says_what_to_do(notebook, served, cell, told
 
 
 def test_an_answer_that_is_an_error_names_the_row(notebook, served):
-    notebook.variables["wide"] = [[0.0] * 13, [0.0] * 20]
+    notebook.variables["wide"] = [[0.0] * 20]
     text = notebook.fails(f"%sm_invoke {served} --variant XGB-Model --data $wide", InvokeError)
-    assert text.startswith("row 1 (20 columns): variant 'XGB-Model' answered 400: ")
+    assert text.startswith("row 0 (20 columns): variant 'XGB-Model' answered 400: ")
     assert "as many columns" in text
+
+
+def test_a_refused_row_is_told_by_what_stands_out_in_it(notebook, served):
+    frame = pd.DataFrame(notebook.variables["X"])
+    frame.iloc[0, 2] = float("nan")
+    notebook.variables["gap"], notebook.variables["column"] = frame, frame.iloc[:, 0]
+    text = notebook.fails(f"%sm_invoke {served} --variant Linear-Model --data $gap --rows 1", InvokeError)
+    assert f"column {frame.columns[2]} has no value" in text
+    assert "a Series is sent as one row" in notebook.fails(f"%sm_invoke {served} --data $column", InvokeError)
 
 
 def test_an_endpoint_that_is_not_there_is_said_so(notebook):

@@ -8,7 +8,19 @@ from hypothesis import strategies as st
 from IPython.core.magic_arguments import magic_arguments
 
 from sm_magics.errors import CellError
-from sm_magics.magics.options import HelpAsked, argument, duration, flag, name, output, parse, quiet, usage, waiting
+from sm_magics.magics.options import (
+    HelpAsked,
+    argument,
+    duration,
+    flag,
+    name,
+    output,
+    parse,
+    quiet,
+    spelled,
+    usage,
+    waiting,
+)
 
 
 @magic_arguments()
@@ -120,3 +132,14 @@ def test_the_usage_has_the_options_and_the_description():
     assert "Do the thing." in told
     assert "--timeout TIME" in told
     assert "::" not in told
+
+
+def test_opposites_on_one_line_are_refused():
+    with pytest.raises(CellError, match="the opposite of each other"):
+        given_by("boston --wait --no-wait")
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(3600, "1h"), (300, "5m"), (90, "90s"), (0.5, "0.5s"), (0, "0s")])
+def test_a_duration_is_spelled_as_it_is_read(seconds, text):
+    assert spelled(seconds) == text
+    assert duration(text) == seconds

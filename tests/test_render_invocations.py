@@ -112,3 +112,10 @@ def test_a_payload_s_answer_is_shown_as_it_came():
         "",
         "  A answered in 1.2 ms",
     ]
+
+
+def test_a_long_answer_is_cut_and_the_rest_is_counted():
+    many = text.render(payload(TARGET, Answer("1\n" * 120, "text/csv", "A", 1.0)))
+    assert "… and 70 more lines" in many
+    wide = text.render(payload(TARGET, Answer("1," * 20_000, "text/csv", "A", 1.0)))
+    assert "… and 30,000 more characters" in wide

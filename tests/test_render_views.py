@@ -106,7 +106,7 @@ class TestEndpoint:
     def test_the_cell_that_would_reproduce_it_is_shown_as_it_is(self):
         view = views.endpoint(snapshot(), CONFIG, "h", body="variants:\n  A: m\n")
         assert shown(view)[-3:] == [
-            "  The cell that would reproduce it: %%sm_endpoint boston",
+            "    %%sm_endpoint boston",
             "    variants:",
             "      A: m",
         ]

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sm_magics.errors import CellError
-from sm_magics.rows import Rows, csv_line, rows_of, values_of
+from sm_magics.rows import Rows, csv_line, rows_of, unusual, values_of
 
 TABLE = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
 FRAME = pd.DataFrame(TABLE, columns=["a", "b"], index=[7, 8, 9])
@@ -100,6 +100,26 @@ def test_no_rows_is_an_error(data):
 def test_more_than_two_dimensions_is_an_error(data):
     with pytest.raises(CellError, match="more than two dimensions"):
         rows_of(data)
+
+
+def test_rows_of_unequal_length_are_an_error_that_names_the_first():
+    with pytest.raises(CellError, match="row 1 has 1 values where row 0 has 2"):
+        rows_of([[1, 2], [3]])
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (pd.Series([1.0, 2.0]), "a Series is sent as one row"),
+        (pd.DataFrame({"a": [1.0], "b": ["x"]}), "column b is text, 'x'"),
+        (pd.DataFrame({"a": [1.0], "b": [float("nan")]}), "column b has no value"),
+        ([[1.0, None]], "column 1 has no value"),
+        ([[1.0, 2.0]], None),
+    ],
+)
+def test_what_stands_out_in_a_row_is_named(data, told):
+    found = unusual(data, rows_of(data).first[0])
+    assert found is None if told is None else told in found
 
 
 def test_rows_mixed_with_values_are_an_error():

@@ -124,7 +124,10 @@ class Resources:
 
     async def describe_model(self, request: dict[str, Any]) -> dict[str, Any]:
         model = self.model(request["ModelName"])
-        return {**model.request, "ModelArn": model.arn, "CreationTime": model.created}
+        defaults: dict[str, Any] = {"EnableNetworkIsolation": model.request.get("EnableNetworkIsolation", False)}
+        if "PrimaryContainer" in model.request:
+            defaults["PrimaryContainer"] = {"Mode": "SingleModel", **model.request["PrimaryContainer"]}
+        return {**model.request, **defaults, "ModelArn": model.arn, "CreationTime": model.created}
 
     async def list_models(self, request: dict[str, Any]) -> dict[str, Any]:
         found, token = page(self._store.all("model"), request)

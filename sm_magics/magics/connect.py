@@ -11,7 +11,7 @@ from IPython.core.magic import magics_class
 
 from sm_magics.errors import CellError
 from sm_magics.magics.base import SmMagics, magic
-from sm_magics.magics.options import argument, quiet
+from sm_magics.magics.options import argument, quiet, spelled
 
 if TYPE_CHECKING:
     import argparse
@@ -70,7 +70,7 @@ class ConnectMagics(SmMagics):
                 raise CellError(f"'{each}' sets nothing", hint=hint)
             settings = settings.changed(name, value)
         self.session.settings = settings
-        shown = {"display": settings.display, "wait": str(settings.wait).lower(), "timeout": f"{settings.timeout:g} s"}
+        shown = {"display": settings.display, "wait": str(settings.wait).lower(), "timeout": spelled(settings.timeout)}
         return Card(facts("Settings", shown))
 
 

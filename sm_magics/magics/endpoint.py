@@ -179,7 +179,7 @@ def find_endpoint(connection: Connection, endpoint: str) -> Snapshot:
         names = [row["EndpointName"] for page in connection.pages("ListEndpoints") for row in page["Endpoints"]]
         near = difflib.get_close_matches(endpoint, names, n=1, cutoff=0.5)
         hint = f"did you mean '{near[0]}'?" if near else "%sm_status shows all endpoints"
-        raise CellError(f"there is no endpoint '{endpoint}' on {connection.label}", hint=hint)
+        raise CellError(f"there is no endpoint '{endpoint}' · {connection.label}", hint=hint)
     return snapshot
 
 

@@ -50,8 +50,9 @@ class HelpMagics(SmMagics):
         if rows:
             columns = (Column("where"), Column("SageMaker's name"), Column("takes"), Column("what it is", prose=True))
             return View(f"Help for {asked}", None, (Table(columns, rows),))
-        near = difflib.get_close_matches(asked, [*functions, *words()], n=1, cutoff=0.5)
-        raise CellError(f"there is no help for '{topic}'", hint=f"did you mean {near[0]}?" if near else "try %sm_help")
+        near = difflib.get_close_matches(asked, [*functions, *words()], n=1, cutoff=0.7)
+        known = "%sm_help lists the magics; a key of a cell is explained by its name, such as weight"
+        raise CellError(f"there is no help for '{topic}'", hint=f"did you mean {near[0]}?" if near else known)
 
 
 def _magics(shell: Any) -> dict[str, Any]:

@@ -22,7 +22,19 @@ from sm_magics.errors import CellError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["HelpAsked", "argument", "duration", "flag", "name", "output", "parse", "quiet", "usage", "waiting"]
+__all__ = [
+    "HelpAsked",
+    "argument",
+    "duration",
+    "flag",
+    "name",
+    "output",
+    "parse",
+    "quiet",
+    "spelled",
+    "usage",
+    "waiting",
+]
 
 _EXPRESSION = re.compile(r"""(?<!["'])\$\{[^}]*\}""")  # whose quotes are its own
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -38,6 +50,12 @@ def duration(text: str) -> float:
     if found is None:
         raise argparse.ArgumentTypeError(f"'{text}' is no duration; write 30s, 5m or 1h")
     return float(found[1]) * _SECONDS[found[2] or "s"]
+
+
+def spelled(seconds: float) -> str:
+    """Return a duration as a line would spell it, in the largest unit that divides it: `1h`, `90s`."""
+    unit = next((unit for unit in ("h", "m") if seconds and seconds % _SECONDS[unit] == 0), "s")
+    return f"{seconds / _SECONDS[unit]:g}{unit}"
 
 
 def name(what: str, *, optional: bool = False) -> Callable[[Any], Any]:
@@ -95,6 +113,8 @@ def parse(magic: Any, line: str) -> argparse.Namespace:
         raise CellError(f"the line cannot be read: {str(error).lower()}", hint=f"close the quote: {line}") from None
     if "--help" in words or "-h" in words:
         raise HelpAsked
+    if "--wait" in words and "--no-wait" in words:
+        raise CellError("--wait and --no-wait say the opposite of each other", hint="keep one of the two")
     try:
         given: argparse.Namespace = parser.parse_args(words)
     except UsageError as error:

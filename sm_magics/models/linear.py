@@ -21,7 +21,7 @@ from sm_magics.models.types import Packed
 __all__ = ["IMAGE", "SUPPORTED", "pack"]
 
 IMAGE = "linear-learner"
-SUPPORTED = "linear and logistic regressions of scikit-learn, alone or after StandardScaler"
+SUPPORTED = "linear and logistic regressions of scikit-learn, alone or after StandardScaler; or a model of xgboost"
 _BINARY = 2
 _TOLERANCE = 1e-5  # of a float32 model's own arithmetic
 

@@ -16,6 +16,7 @@ __all__ = ["invocations", "payload"]
 
 TIME_WIDTH = 9  # of a latency as text: the same for 0.4 ms and 1234.5 ms, so that a card's layout does not depend on it
 MOST_ROWS = 50  # that a card lists; the object has them all
+MOST_LINES, MOST_CHARACTERS = 50, 10_000  # of an answer; the object has it all
 
 
 def invocations(sent: Invocations) -> View:
@@ -35,7 +36,22 @@ def invocations(sent: Invocations) -> View:
 def payload(target: Target, answer: Answer) -> View:
     """Return the card of one payload that was sent."""
     note = Note(f"{answer.variant} answered in {_milliseconds(answer.milliseconds)}")
-    return View(f"Answer of {_address(target)}", None, (Code(answer.body, answer.content_type), note))
+    return View(f"Answer of {_address(target)}", None, (Code(_cut(answer.body), answer.content_type), note))
+
+
+def _cut(text: str) -> str:
+    """Return the beginning of a long answer, and how much more there is."""
+    lines = text.rstrip("\n").split("\n")
+    kept = "\n".join(lines[:MOST_LINES])
+    if len(kept) > MOST_CHARACTERS:
+        return (
+            f"{kept[:MOST_CHARACTERS]}\n… and {len(text) - MOST_CHARACTERS:,} more characters, in the object's `body`"
+        )
+    return (
+        kept
+        if len(lines) <= MOST_LINES
+        else f"{kept}\n… and {len(lines) - MOST_LINES:,} more lines, in the object's `body`"
+    )
 
 
 def _address(target: Target) -> str:

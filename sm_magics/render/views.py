@@ -76,7 +76,7 @@ def endpoint(
     if done is not None:
         blocks.append(Note(done))
     if body is not None:
-        blocks.append(Code(body, f"The cell that would reproduce it: %%sm_endpoint {snapshot.name}"))
+        blocks.append(Code(f"%%sm_endpoint {snapshot.name}\n{body}", "The cell that would reproduce it:"))
     return View(f"Endpoint {snapshot.name}", badge(snapshot.status), tuple(blocks))
 
 
