@@ -55,12 +55,8 @@ def test_an_answer_has_no_nulls_and_times_are_seconds():
 
 
 def test_no_answer_is_an_empty_body():
-    assert (
-        asyncio.run(JsonService(MODEL, {"CreateEndpoint": nothing}).call("CreateEndpoint", json.dumps(GOOD).encode()))[
-            1
-        ]
-        == b""
-    )
+    service = JsonService(MODEL, {"CreateEndpoint": nothing})
+    assert b"" in asyncio.run(service.call("CreateEndpoint", json.dumps(GOOD).encode()))
 
 
 async def nothing(_):
