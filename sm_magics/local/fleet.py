@@ -175,6 +175,8 @@ class Fleet:
 
     async def stop(self) -> None:
         """Answer what is under way, then end every instance."""
+        for lane in self.lanes.values() if not self._stopping else ():
+            lane.meter.users -= 1
         self._stopping = True
         for task in self._tasks:
             task.cancel()
@@ -213,10 +215,8 @@ class Fleet:
                 health = await instance.ping()
         except OSError as error:  # TimeoutError is one too
             health, late = None, isinstance(error, TimeoutError)
-            if not late:
-                log.write(f"ERROR the container's process cannot be started: {error}")
-            else:
-                log.write(f"ERROR the container did not answer its health check in {variant.startup_seconds:g} s")
+            slow = f" did not answer its health check in {variant.startup_seconds:g} s"
+            log.write("ERROR the container" + (slow if late else f"'s process cannot be started: {error}"))
         except BaseException:
             self._abort(instance)
             raise

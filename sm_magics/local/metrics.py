@@ -111,11 +111,16 @@ class Metrics:
         self._histories: dict[_Key, _History] = {}
 
     def meter(self, endpoint: str, variant: str, config: str) -> Meter:
-        """Return what counts the invocations of a variant of the fleet of one endpoint config."""
+        """Return what counts the invocations of a variant of the fleet of one endpoint config.
+
+        Whoever takes it counts as one more of its `users`, and takes that back at the end.
+        """
         key = _Key(endpoint, variant, config)
         history = self._histories.pop(key, None) or _History()
         self._histories[key] = history  # the last one
-        for oldest in list(self._histories)[:-MAX_METERS]:
+        history.meter.users += 1
+        unused = [each for each, kept in self._histories.items() if not kept.meter.users]
+        for oldest in unused[: max(0, len(self._histories) - MAX_METERS)]:
             del self._histories[oldest]
         return history.meter
 
@@ -128,6 +133,9 @@ class Metrics:
             if slot != self._open:
                 history.close()
                 history.age(now)
+        if slot != self._open:
+            kept = {key: each for key, each in self._histories.items() if each.meter.users or each.last is not None}
+            self._histories = kept
         self._open = slot
 
     def values(self, metric: Metric, start: int, count: int, period: int) -> list[Spread]:

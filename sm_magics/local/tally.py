@@ -84,9 +84,19 @@ class Tally:
 class Meter:
     """Counts the invocations of one variant of one fleet."""
 
-    __slots__ = ("_client_errors", "_model", "_overhead", "_parts", "_per_instance", "_server_errors", "_unheard")
+    __slots__ = (
+        "_client_errors",
+        "_model",
+        "_overhead",
+        "_parts",
+        "_per_instance",
+        "_server_errors",
+        "_unheard",
+        "users",
+    )
 
     def __init__(self) -> None:
+        self.users = 0  # fleets that count by it
         self._parts: list[Tally] = []
         self._clear()
 

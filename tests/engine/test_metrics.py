@@ -108,6 +108,30 @@ def test_a_metric_that_nobody_counts_has_no_values(metrics, metric):
 def test_meters_are_forgotten_rather_than_kept_without_end(metrics, monkeypatch):
     monkeypatch.setattr("sm_magics.local.metrics.MAX_METERS", 2)
     for config in ("c1", "c2", "c3"):
-        metrics.meter("boston", "A", config).count(200, 5, 5, 1)
+        meter = metrics.meter("boston", "A", config)
+        meter.count(200, 5, 5, 1)
+        meter.users -= 1
+    metrics.meter("boston", "A", "c4")
     metrics.tick()
-    assert metrics.values(of("Invocations"), START, 1, 60)[0].count == 2
+    assert metrics.values(of("Invocations"), START, 1, 60)[0].count == 1
+
+
+def test_the_meter_of_a_fleet_that_serves_is_never_forgotten(metrics, monkeypatch):
+    monkeypatch.setattr("sm_magics.local.metrics.MAX_METERS", 2)
+    serving = metrics.meter("boston", "A", "c0")
+    for config in ("c1", "c2", "c3"):
+        metrics.meter("boston", "A", config).users -= 1
+    serving.count(200, 5, 5, 1)
+    metrics.tick()
+    assert metrics.values(of("Invocations"), START, 1, 60)[0].count == 1
+
+
+def test_a_meter_that_nobody_uses_is_forgotten_once_its_last_value_is(metrics, time):
+    meter = metrics.meter("boston", "A", "c1")
+    meter.count(200, 5, 5, 1)
+    meter.users -= 1
+    metrics.tick()
+    time.now += 48 * 3600
+    metrics.tick()
+    metrics.tick()
+    assert metrics.meter("boston", "A", "c1") is not meter
