@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sm_magics import inventory
     from sm_magics import plan as plans
     from sm_magics.connection import ArtifactStore
+    from sm_magics.faults import Fault
     from sm_magics.invoke import Answer, Invocations, Row, Target
     from sm_magics.logs import Entry
     from sm_magics.metrics import Span, Used
@@ -26,6 +27,7 @@ __all__ = [
     "Deleted",
     "Endpoint",
     "EndpointTable",
+    "Faults",
     "Invoked",
     "Listing",
     "Logs",
@@ -280,6 +282,20 @@ class Listing(Shown):
         from sm_magics.render import views
 
         return views.inventory(self.inventory, self.where)
+
+
+@dataclass(frozen=True, repr=False)
+class Faults(Shown):
+    """What goes wrong on purpose with an endpoint."""
+
+    endpoint: str
+    faults: tuple[Fault, ...]
+    quiet: bool = False
+
+    def view(self) -> View:
+        from sm_magics.render import views
+
+        return views.faults(self.endpoint, self.faults)
 
 
 @dataclass(frozen=True, repr=False)

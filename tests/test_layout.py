@@ -34,6 +34,7 @@ LAYERS = (
     "settle          waiting, and verifying",
     "deploy          carrying out a plan",
     "inventory       what is ours, and deleting it",
+    "faults          what fails on purpose",
     "resolve         from a spec to a target",
     "rows            rows out of frames and arrays",
     "invoke          rows to an endpoint",

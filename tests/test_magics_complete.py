@@ -84,6 +84,18 @@ class TestLines:
         assert texts(connected, "%sm_metrics boston L|") == ["Linear-Model"]
         assert not {"Linear-Model", "XGB-Model"} & set(texts(connected, "%sm_invoke nowhere --variant |"))
 
+    def test_faults_and_the_variants_that_they_may_be_on(self, connected):
+        kinds = ["slow=", "crash", "5xx=", "ping=fail", "throttle", "stuck-creating", "quota", "clear"]
+        assert texts(connected, "%sm_fault bos|") == ["boston"]
+        assert texts(connected, "%sm_fault boston |") == [*kinds, "Linear-Model", "XGB-Model"]
+        assert texts(connected, "%sm_fault boston --next |") == [*kinds, "Linear-Model", "XGB-Model"]
+        assert texts(connected, "%sm_fault boston XGB-Model s|") == ["slow=", "stuck-creating"]
+        assert texts(connected, "%sm_fault boston slow=2s th|") == ["throttle"]
+        assert texts(connected, "%sm_fault --next b|") == ["boston"]
+        assert not {*kinds, "XGB-Model"} & set(texts(connected, "%sm_fault boston 5xx=|"))
+        assert texts(connected, "%sm_fault boston ping=|") == ["fail"]
+        assert texts(connected, "%sm_fault boston crash --n|") == ["--next"]
+
     def test_private_names_and_modules_and_ipython_s_own_are_no_variables(self, notebook):
         notebook.run("import os\n_hidden = 1")
         assert not {"$_hidden", "$os", "$In", "$Out", "$exit"} & set(texts(notebook, "%sm_invoke boston --data $|"))

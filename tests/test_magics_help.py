@@ -9,6 +9,7 @@ MAGICS = [
     "sm_connect",
     "sm_delete",
     "sm_endpoint",
+    "sm_fault",
     "sm_help",
     "sm_invoke",
     "sm_list",

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from sm_magics.faults import Fault
 from sm_magics.inventory import Deletion, Inventory, Owned
 from sm_magics.plan import Action, Plan
 from sm_magics.render import text, views
@@ -257,6 +258,22 @@ class TestModel:
 
     def test_one_that_comes_from_a_package_has_no_image(self):
         assert shown(views.model("m", {"PrimaryContainer": {"ModelPackageName": "p"}}, ""))[0] == "Model m"
+
+
+def test_faults_are_told_with_how_much_and_where():
+    some = (Fault("crash"), Fault("5xx", "A", percentage=0.5), Fault("slow", seconds=1.5, next_only=True))
+    told = [
+        " ".join(line.split())
+        for line in shown(views.faults("boston", (*some, Fault("quota", spared="c1", next_only=True))))
+    ]
+    assert told[0] == "Faults of boston · 4 faults"
+    assert told[2] == "kind variant how much fleets"
+    assert told[4] == "crash all once, at the next invocation all"
+    assert told[5].startswith("5xx A 0.5 % of invocations all")
+    assert told[6] == "slow all 1500ms later the next"
+    assert told[7] == "quota all every new instance all but that of c1"
+    assert shown(views.faults("boston", ())) == ["Faults of boston · no faults", "", "  Nothing goes wrong on purpose."]
+    assert shown(views.faults("boston", some[:1]))[0] == "Faults of boston · 1 fault"
 
 
 def test_facts_are_shown_with_or_without_a_note():

@@ -8,6 +8,7 @@ from typing import Any
 from sm_magics.magics.complete import Completer
 from sm_magics.magics.connect import ConnectMagics
 from sm_magics.magics.endpoint import EndpointMagics
+from sm_magics.magics.fault import FaultMagics
 from sm_magics.magics.help import HelpMagics
 from sm_magics.magics.invoke import InvokeMagics
 from sm_magics.magics.model import ModelMagics
@@ -16,7 +17,7 @@ from sm_magics.magics.session import Session
 
 __all__ = ["register", "unregister"]
 
-FAMILIES = (EndpointMagics, ModelMagics, InvokeMagics, ObserveMagics, ConnectMagics, HelpMagics)
+FAMILIES = (EndpointMagics, ModelMagics, InvokeMagics, ObserveMagics, FaultMagics, ConnectMagics, HelpMagics)
 _EMPTY_CELL = re.compile(r"^(get_ipython\(\)\.run_cell_magic\('sm_\w+', .*, )''\)$")
 
 

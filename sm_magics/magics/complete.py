@@ -78,6 +78,8 @@ class Completer:
             candidates = self._first_words(magic)
         elif magic in OF_A_VARIANT and len(earlier) == 1:
             candidates = self._variants(earlier[0])
+        elif magic == "sm_fault":
+            candidates = self._faults([each for each in earlier if each and each[0] != "-"], text)
         items = [SimpleCompletion(each, type="option") for each in candidates if each.startswith(word)]
         return _result(items, word)
 
@@ -121,6 +123,16 @@ class Completer:
         connection = self._session.connected
         snapshot = None if connection is None else look(connection, endpoint)
         return [] if snapshot is None else [each.name for each in snapshot.variants]
+
+    def _faults(self, earlier: list[str], text: str) -> list[str]:
+        """Return what may follow `earlier` words, flags aside, in a line of `%sm_fault`."""
+        from sm_magics.faults import CLEAR, SPELLINGS
+
+        if not earlier:
+            return self._names("Endpoint")
+        if "=" in re.split(r"\s", text)[-1]:
+            return ["fail"] if earlier[-1] == "ping" else []
+        return [*SPELLINGS, CLEAR, *(self._variants(earlier[0]) if len(earlier) == 1 else ())]
 
     def _variables(self) -> list[str]:
         return sorted(

@@ -116,7 +116,7 @@ def parse(magic: Any, line: str) -> argparse.Namespace:
     if "--wait" in words and "--no-wait" in words:
         raise CellError("--wait and --no-wait say the opposite of each other", hint="keep one of the two")
     try:
-        given: argparse.Namespace = parser.parse_args(words)
+        given: argparse.Namespace = parser.parse_intermixed_args(words)  # options may stand between words
     except UsageError as error:
         raise CellError(str(error), hint=_hint(parser, words)) from None
     return given

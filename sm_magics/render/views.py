@@ -6,11 +6,13 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.render.view import Badge, Code, Column, Facts, Note, Table, View, bar
+from sm_magics.spec.amounts import duration
 from sm_magics.target import percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
+    from sm_magics.faults import Fault
     from sm_magics.inventory import Deletion, Inventory
     from sm_magics.plan import Action, Plan
     from sm_magics.render.view import Block, Tone
@@ -22,12 +24,20 @@ __all__ = [
     "endpoint",
     "endpoints",
     "facts",
+    "faults",
     "inventory",
     "model",
     "plan",
     "short_image",
 ]
 
+_ALL_OF_IT = {
+    "crash": "once, at the next invocation",
+    "ping": "every health check",
+    "throttle": "every invocation",
+    "stuck-creating": "every new instance",
+    "quota": "every new instance",
+}
 _TONES: Mapping[str, Tone] = {
     "InService": "good",
     "Creating": "busy",
@@ -243,6 +253,34 @@ def inventory(owned: Inventory, where: str) -> View:
         for owner in dict.fromkeys(each.owner for each in left)
     ]
     return View(f"Made by sm_magics · {where}", None, tuple(blocks))
+
+
+def faults(endpoint: str, faults: Sequence[Fault]) -> View:
+    """Return the card of what goes wrong on purpose with an endpoint."""
+    title = f"Faults of {endpoint}"
+    if not faults:
+        return View(title, Badge("no faults", "good"), (Note("Nothing goes wrong on purpose."),))
+    columns = (Column("kind"), Column("variant"), Column("how much"), Column("fleets"))
+    rows = tuple((each.kind, each.variant or "all", _how_much(each), _fleets(each)) for each in faults)
+    told = (
+        f"They end with %sm_fault {endpoint} clear. They are in memory only: a restart of the engine clears them, too."
+    )
+    badge = Badge(f"{len(faults)} fault{'s' if len(faults) > 1 else ''}", "bad")
+    return View(title, badge, (Table(columns, rows), Note(told)))
+
+
+def _how_much(fault: Fault) -> str:
+    if fault.seconds is not None:
+        return f"{duration(fault.seconds)} later"
+    if fault.percentage is not None:
+        return f"{percent(fault.percentage / 100)} of invocations"
+    return _ALL_OF_IT[fault.kind]
+
+
+def _fleets(fault: Fault) -> str:
+    if not fault.next_only:
+        return "all"
+    return "the next" if fault.spared is None else f"all but that of {fault.spared}"
 
 
 def model(name: str, request: Mapping[str, Any], note: str) -> View:
