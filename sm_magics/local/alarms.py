@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Alarms"]
 
+_LOG = logging.getLogger(__name__)
 DAY = 24 * 3600
 _DEFAULT_PAGE = 50
 _HELD_SECONDS = 1.0  # for which a state that was set is seen, at least
@@ -83,7 +85,11 @@ class Alarms:
         for each in self._store.alarms():
             if now >= self._due.get(each.name, 0.0):
                 self._due[each.name] = _boundary(now, each.step) + each.step
-                verdict = rules.evaluate(each, self._points(each, _boundary(now, each.step)), now)
+                try:
+                    verdict = rules.evaluate(each, self._points(each, _boundary(now, each.step)), now)
+                except Exception:  # noqa: BLE001 - one alarm that cannot be judged must not end the engine
+                    _LOG.exception("alarm %s cannot be evaluated", each.name)
+                    continue
                 if verdict.state != each.state:
                     self._store.show(each.turn(verdict.state, verdict.reason, now, verdict.reason_data))
 
