@@ -13,6 +13,7 @@ from sm_magics.local.start import find
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
 NOTEBOOKS = sorted(FOLDER.glob("*.ipynb"))
+RAISES = "raises-exception"  # the tag of a cell that fails on purpose; nbclient and nbval honour it
 LIVE = "application/vnd.jupyter.widget-view+json"
 
 
@@ -22,6 +23,19 @@ def read(path):
 
 def outputs(notebook):
     return [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+
+
+def is_failing(cell):
+    return any(output.output_type == "error" for output in cell.outputs)
+
+
+def assert_fails_where_it_says(notebook):
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert [cell.id for cell in code if is_failing(cell)] == [cell.id for cell in code if RAISES in tags(cell)]
+
+
+def tags(cell):
+    return cell.metadata.get("tags", [])
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
@@ -35,6 +49,7 @@ def test_every_cell_runs(path, tmp_path, monkeypatch):
         engine = find(tmp_path)
         if engine is not None:
             engine.stop()
+    assert_fails_where_it_says(notebook)
     told = [output for output in outputs(notebook) if output.output_type == "stream" and output.name == "stderr"]
     assert told == [], "a usage error or a warning went to stderr, which neither nbclient nor nbval takes for a failure"
 
@@ -45,8 +60,9 @@ def test_what_is_committed_was_run_top_to_bottom_and_reads_without_a_kernel(path
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in code] == list(range(1, len(code) + 1))
     assert "widgets" not in notebook.metadata
+    assert_fails_where_it_says(notebook)
     for output in outputs(notebook):
-        assert output.output_type != "error"
+        assert output.output_type != "error" or output.ename == "DeployError"
         assert LIVE not in output.get("data", {})
     assert path.stat().st_size < 200_000
 

@@ -120,8 +120,13 @@ class Template:
             kind = containers.find(order["image"])
             assert kind is not None  # noqa: S101 - the engine takes no model with another image
             directory, environment = Path(order["directory"]), order["environment"]
-            with socket.socket(fileno=connection) as stream, mmap.mmap(shared, 0) as memory:
-                worker.serve(stream, lambda: kind.load(directory, environment), memoryview(memory).cast("Q"))
+            with (
+                socket.socket(fileno=connection) as stream,
+                mmap.mmap(shared, 0) as memory,
+                memoryview(memory) as seen,
+                seen.cast("Q") as begun,
+            ):
+                worker.serve(stream, lambda: kind.load(directory, environment), begun)
             status = 0
         except (BrokenPipeError, ConnectionResetError):
             status = 0  # the engine is gone

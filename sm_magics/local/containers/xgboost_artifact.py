@@ -77,14 +77,19 @@ def _load_native(path: Path, data: bytes, pickle_error: Exception) -> Booster:
         if _is_outdated(data):
             version = "{}.{}".format(*library_version())
             raise LoadError(
-                f"Unable to load model: {path} holds an old format of xgboost, which the installed {version} cannot "
-                "read; load it with the version that wrote it, or with any before 3.1, and save it as JSON: "
+                f"Unable to load model: {_place(path)} holds an old format of xgboost, which the installed "
+                f"{version} cannot read; load it with the version that wrote it, or with any before 3.1, and save it as JSON: "
                 "booster.save_model('xgboost-model.json')"
             ) from None
         raise LoadError(
-            f"Unable to load model: Model {path} cannot be loaded:\n"
+            f"Unable to load model: Model {_place(path)} cannot be loaded:\n"
             f"Pickle load error={pickle_error}\nXGB load model error={error}"
         ) from None
+
+
+def _place(path: Path) -> str:
+    """Return where the container has the file, as its messages say it."""
+    return f"/opt/ml/model/{path.name}"
 
 
 def _check_whole(data: bytes) -> None:
@@ -118,7 +123,7 @@ def _booster_of(model: object, path: Path) -> Booster:
     try:
         return Booster(bytes(model.save_raw(raw_format="ubj")))  # type: ignore[attr-defined]
     except Exception as error:
-        raise LoadError(f"Unable to load model: Model {path} cannot be loaded:\n{error}") from error
+        raise LoadError(f"Unable to load model: Model {_place(path)} cannot be loaded:\n{error}") from error
 
 
 def _is_outdated(data: bytes) -> bool:
