@@ -78,8 +78,8 @@ def _load_native(path: Path, data: bytes, pickle_error: Exception) -> Booster:
             version = "{}.{}".format(*library_version())
             raise LoadError(
                 f"Unable to load model: {_place(path)} holds an old format of xgboost, which the installed "
-                f"{version} cannot read; load it with the version that wrote it, or with any before 3.1, and save it as "
-                "JSON: booster.save_model('xgboost-model.json')"
+                f"{version} cannot read; load it with the version that wrote it, or with any before 3.1, and save it "
+                "as JSON: booster.save_model('xgboost-model.json')"
             ) from None
         raise LoadError(
             f"Unable to load model: Model {_place(path)} cannot be loaded:\n"
