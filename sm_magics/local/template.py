@@ -140,8 +140,9 @@ class Template:
     def _become_program(self, order: Mapping[str, Any], log: int) -> NoReturn:
         try:
             self._leave(log)
-            for each in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):
-                signal.signal(each, signal.SIG_DFL)  # Python ignores them, and a program would go on to
+            for each in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:
+                if signal.getsignal(each) == signal.SIG_IGN:  # by Python, or by who started us: nohup
+                    signal.signal(each, signal.SIG_DFL)
             os.closerange(3, os.sysconf("SC_OPEN_MAX"))
             os.chdir(Path(order["command"]).parent)
             os.execve(order["command"], [order["command"], "serve"], order["environment"])  # noqa: S606 - no shell
