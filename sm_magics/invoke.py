@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Invocations", "Row", "Target", "invoke", "invoke_rows", "prediction_of"]
 
+BAD_REQUEST = 400  # as a container says that it cannot take a row
 CSV = "text/csv"
 Prediction = float | str | tuple[float, ...]
 
@@ -128,7 +129,7 @@ def invoke_rows(  # noqa: PLR0913 - what to send, where to, and what is true
         try:
             answer = invoke(connection, target, csv_line(row), clock)
         except InvokeError as error:
-            hint = (unusual(data, row) if "answered 400" in error.message else None) or error.hint
+            hint = (unusual(data, row) if _refused_by_model(error) else None) or error.hint
             raise InvokeError(f"row {number} ({len(row)} columns): {error.message}", hint=hint) from error
         sent.append(Row(number, prediction_of(answer), truth, answer.variant, answer.milliseconds))
     weights = {each["VariantName"]: each.get("DesiredWeight", 0.0) for each in described.get("ProductionVariants", ())}
@@ -159,6 +160,13 @@ def _from_json(found: Any) -> Prediction:
     if isinstance(first, str):
         return first
     return tuple(float(each) for each in first) if isinstance(first, list) else float(first)
+
+
+def _refused_by_model(error: InvokeError) -> bool:
+    """Whether it was the container that did not take the row."""
+    return (
+        isinstance(error.__cause__, ServiceError) and error.__cause__.response.get("OriginalStatusCode") == BAD_REQUEST
+    )
 
 
 def _explained(error: ServiceError, target: Target) -> InvokeError:
