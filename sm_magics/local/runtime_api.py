@@ -94,7 +94,7 @@ class Runtime:
         invocation = _Invocation(self, exchange, name, lane)
         self._under_way[invocation] = self._clock()
         invocation.send()
-        if lane.tap is not None:
+        if lane.tap is not None and not invocation.over:  # one that was turned away has no copy
             invocation.taken = lane.tap.request(headers, exchange.body)
 
     def expire(self) -> None:

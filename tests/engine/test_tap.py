@@ -6,6 +6,7 @@ import os
 import random
 import signal
 from fractions import Fraction
+from types import SimpleNamespace
 
 import pytest
 from capturekit import TYPES, captured, config, invoke_all
@@ -14,8 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sm_magics.local import tap as module
+from sm_magics.local.api import Account
 from sm_magics.local.instance import Answer
 from sm_magics.local.router import Lane, Parking
+from sm_magics.local.runtime_api import Runtime
 from sm_magics.local.tally import Meter
 from sm_magics.local.tap import Shadow, Tap, shadow_share
 
@@ -327,3 +330,39 @@ def test_what_a_shadow_config_may_not_be_is_refused(engine, production, shadows,
             ProductionVariants=[variant(each, "m") for each in production],
             ShadowProductionVariants=[variant(each, "m") for each in shadows],
         )
+
+
+class Throttling:
+    """A fault that turns every request away."""
+
+    throttling = True
+
+    def send(self, _instance, _request, _waiter):
+        return False
+
+
+class Asked:
+    """A client's request, and what it was answered."""
+
+    method, target, headers, body, came = b"POST", b"/endpoints/boston/invocations", HEADERS, b"1", 0.0
+
+    def __init__(self):
+        self.told = []
+
+    def answer(self, response):
+        self.told.append(response)
+
+
+@pytest.mark.parametrize("turned_away", [False, True])
+def test_a_request_that_a_fault_turns_away_has_no_copy(turned_away):
+    shadow, instance = Instance(), Instance()
+    lane = Lane("A", "c1", Meter(), Parking())
+    lane.instances.append(instance)
+    lane.tap = Tap("A", None, shadow_of(shadow))
+    lane.fault = Throttling() if turned_away else None
+    runtime = Runtime(Account("us-east-1", "123456789012"), lambda _: "InService")
+    runtime.routes["boston"] = SimpleNamespace(lane=lambda _: lane)
+    asked = Asked()
+    runtime.handle(asked)
+    assert len(shadow.sent) == (0 if turned_away else 1)
+    assert bool(asked.told) is turned_away
