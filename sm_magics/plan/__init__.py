@@ -1,0 +1,12 @@
+"""The difference between what is asked for and what the service says, as calls to make: pure, no I/O.
+
+`plan(target, live)` is total: every pair gives a plan or a `PlanError`, and applying a plan reaches the target. It
+compares with the live endpoint, not only with its config, because weights and counts drift from the config by design.
+"""
+
+from __future__ import annotations
+
+from sm_magics.plan.actions import Action, Plan
+from sm_magics.plan.cell import plan
+
+__all__ = ["Action", "Plan", "plan"]
