@@ -106,7 +106,7 @@ class DeployError(SmError):
     snapshot
         The endpoint as it was seen last (a `sm_magics.watch.Snapshot`).
     log
-        The last lines of the failing variant's log.
+        The last lines of the failing variant's log, what is alike as one.
     over
         Whether the service has finished with it; False when only our waiting ended.
     """

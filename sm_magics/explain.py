@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from sm_magics.errors import ServiceError
@@ -18,11 +19,14 @@ if TYPE_CHECKING:
 __all__ = ["LogTail", "failing_variant", "log_tail", "rung"]
 
 TAIL_LINES = 6
+MOST_READ = 1_000  # lines, to count those that are alike
+MOST_SHOWN = 400  # characters of a line
+_CLOCK = re.compile(r"(\d{4}[-/]\d\d[-/]\d\d[T ]?)?\d\d:\d\d:\d\d([.,]\d+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class LogTail:
-    """The last lines that a variant's instances printed; `stream` is where they stand."""
+    """The last lines that a variant's instances printed, what is alike as one; `stream` is where they stand."""
 
     stream: str
     lines: tuple[str, ...]
@@ -61,7 +65,19 @@ def log_tail(connection: Connection, endpoint: str, variant: str | None) -> LogT
     log = Log(connection, endpoint, variant)
     try:
         names = log.streams()
-        lines = tuple(each.text for each in log.last(names[0], TAIL_LINES)) if names else ()
+        lines = [each.text for each in log.last(names[0], MOST_READ)] if names else []
     except ServiceError:
         return None
-    return LogTail(f"{log.group}/{names[0]}", lines) if lines else None
+    return LogTail(f"{log.group}/{names[0]}", _folded(lines)[-TAIL_LINES:]) if lines else None
+
+
+def _folded(lines: Sequence[str]) -> tuple[str, ...]:
+    """Return lines cut to what can be read; those that follow each other and differ in clock times only are one."""
+    groups = [list(group) for _, group in groupby(lines, key=lambda line: _CLOCK.sub("", line))]
+    whole = len(lines) < MOST_READ  # otherwise there may be more of the first
+    return tuple(_told(group[-1], len(group), whole=whole or at > 0) for at, group in enumerate(groups))
+
+
+def _told(line: str, times: int, *, whole: bool) -> str:
+    cut = line if len(line) <= MOST_SHOWN else f"{line[: MOST_SHOWN - 1]}…"
+    return cut if times == 1 else f"{cut} ({times} times{'' if whole else ' or more'})"

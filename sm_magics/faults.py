@@ -84,7 +84,9 @@ def parse(words: Sequence[str], *, next_only: bool = False) -> Asked:
 
 
 def check(asked: Asked, endpoint: str, variants: Collection[str]) -> None:
-    """Raise when nothing can be done as asked; a fault for the next fleet may be on a variant that is still to come.
+    """Raise when nothing can be done as asked.
+
+    A fault for the next fleet may be on a variant that is still to come, unless its name is very like a kind.
 
     Raises
     ------
@@ -93,7 +95,8 @@ def check(asked: Asked, endpoint: str, variants: Collection[str]) -> None:
     """
     if asked.variant is None:
         return
-    if asked.variant not in variants and not any(each.next_only for each in asked.faults):
+    to_come = any(each.next_only for each in asked.faults) and not _near(asked.variant, [*KINDS, CLEAR], 0.7)
+    if asked.variant not in variants and not to_come:
         told = f"'{asked.variant}' is neither a kind of fault nor a variant of endpoint '{endpoint}'"
         has = f"; it has {', '.join(variants)}" if variants else ""
         raise CellError(told, hint=_near(asked.variant, [*KINDS, CLEAR, *variants]) or f"kinds are {_ALL}{has}")
@@ -176,6 +179,6 @@ def _given(**request: Any) -> dict[str, Any]:
     return {key: value for key, value in request.items() if value is not None}
 
 
-def _near(word: str, known: Collection[str]) -> str | None:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+def _near(word: str, known: Collection[str], cutoff: float = 0.5) -> str | None:
+    near = difflib.get_close_matches(word, known, n=1, cutoff=cutoff)
     return f"did you mean {near[0]}?" if near else None

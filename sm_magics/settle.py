@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["accepted", "gone", "settle", "uses", "verified"]
 
 GRACE_SECONDS = 20.0  # in which an endpoint may still read InService after an update was accepted
-MOST_SHOWN = 400  # characters of a line of the log, in an error
 LOOKS, LOOK_SECONDS = 8, 1.0  # for an endpoint that was accepted a moment ago
 
 
@@ -144,7 +143,7 @@ def _failure(connection: Connection, snapshot: Snapshot, steps: Plan) -> DeployE
     tail = log_tail(connection, name, variant)
     lines = [f"{what}: {reason}", *(f"  alarm {alarm}: {why or 'in state ALARM'}" for alarm, why in went_off)]
     if tail is not None:
-        lines += [f"  last lines of {tail.stream}:", *(f"    {line[:MOST_SHOWN]}" for line in tail.lines)]
+        lines += [f"  last lines of {tail.stream}:", *(f"    {line}" for line in tail.lines)]
     return DeployError(
         "\n".join(lines),
         hint=advice(reason) or (ALARMED if went_off else None),

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from sm_magics.explain import TAIL_LINES, LogTail, failing_variant, log_tail, rung
+from sm_magics.explain import MOST_READ, MOST_SHOWN, TAIL_LINES, LogTail, failing_variant, log_tail, rung
 from sm_magics.watch import described
 
 GROUP = "/aws/sagemaker/Endpoints/boston"
@@ -40,7 +40,39 @@ def test_the_tail_is_that_of_the_stream_that_was_written_last(fake_connection):
     assert log_tail(connection, "boston", "A") == LogTail(f"{GROUP}/A/i-2", ("one", "two"))
     (_, asked), (_, read) = connection.session.calls
     assert asked == {"logGroupName": GROUP, "logStreamNamePrefix": "A/"}
-    assert read == {"logGroupName": GROUP, "logStreamName": "A/i-2", "limit": TAIL_LINES}
+    assert read == {"logGroupName": GROUP, "logStreamName": "A/i-2", "limit": MOST_READ}
+
+
+def told(connect, *lines):
+    return log_tail(connect(describe_log_streams=streams(("A/i-1", {})), get_log_events=events(*lines)), "b", "A").lines
+
+
+def test_lines_that_are_alike_but_for_the_time_are_one_with_their_number(fake_connection):
+    wide = [f"400: [12:00:{n:02d}] src/learner.cc:9: 11 vs. 12" for n in range(12)]
+    dated = ["2026-01-02 03:04:05,678 WARN slow", "2026-01-02T03:04:06.1 WARN slow"]
+    assert told(fake_connection, "loaded", *wide, "row 1", "row 2", *dated, "row 2") == (
+        "loaded",
+        "400: [12:00:11] src/learner.cc:9: 11 vs. 12 (12 times)",
+        "row 1",
+        "row 2",
+        "2026-01-02T03:04:06.1 WARN slow (2 times)",
+        "row 2",
+    )
+
+
+def test_the_last_lines_are_counted_once_what_is_alike_is_one(fake_connection):
+    lines = [str(n) for n in range(TAIL_LINES + 1) for _ in range(3)]
+    assert told(fake_connection, *lines) == tuple(f"{n} (3 times)" for n in range(1, TAIL_LINES + 1))
+
+
+def test_of_more_than_is_read_it_says_so(fake_connection):
+    assert told(fake_connection, *["x"] * MOST_READ) == (f"x ({MOST_READ} times or more)",)
+    assert told(fake_connection, "y", *["x"] * (MOST_READ - 1)) == ("y", f"x ({MOST_READ - 1} times)")
+
+
+def test_a_long_line_is_cut_and_its_number_is_not(fake_connection):
+    (line,) = told(fake_connection, *["x" * 999] * 2)
+    assert line == "x" * (MOST_SHOWN - 1) + "… (2 times)"
 
 
 def test_without_a_variant_any_stream_will_do(fake_connection):

@@ -105,6 +105,17 @@ class TestCheck:
         check(parse(["New", "crash"], next_only=True), "boston", ["A"])
         assert "did you mean crash?" in refused(check, parse(["crsh"], next_only=True), "boston", ["A"])
 
+    @pytest.mark.parametrize(
+        ("word", "meant"), [("crsh", "crash"), ("pign", "ping"), ("5x", "5xx"), ("stuck-creation", "stuck-creating")]
+    )
+    def test_a_mistyped_kind_is_no_variant_that_is_to_come_unless_there_is_one(self, word, meant):
+        asked = parse([word, "slow=2s"], next_only=True)
+        told = refused(check, asked, "boston", ["A"])
+        assert f"'{word}' is neither a kind of fault nor a variant" in told
+        assert f"did you mean {meant}?" in told
+        assert f"did you mean {meant}?" in refused(check, asked, "boston", [])
+        check(asked, "boston", ["A", word])
+
 
 class TestCalls:
     def test_what_is_put_is_listed_and_cleared_by_variant_or_all_together(self, connection, deployer, name):
