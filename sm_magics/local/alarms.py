@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from sm_magics.local import alarm as rules
 from sm_magics.local import queries
 from sm_magics.local.alarm import Alarm
+from sm_magics.local.api import limited, tag_list, tags_of
 from sm_magics.local.lifecycle import Refused
 from sm_magics.local.listing import after
 
@@ -68,6 +69,9 @@ class Alarms:
             "SetAlarmState": self.set_state,
             "EnableAlarmActions": self.enable_actions,
             "DisableAlarmActions": self.disable_actions,
+            "ListTagsForResource": self.list_tags,
+            "TagResource": self.tag,
+            "UntagResource": self.untag,
         }
 
     def exists(self, name: str) -> bool:
@@ -104,6 +108,7 @@ class Alarms:
     async def put(self, request: dict[str, Any]) -> None:
         _check(request)
         name = request["AlarmName"]
+        tags = tags_of(request)
         kept = {key: value for key, value in request.items() if key != "Tags"}
         async with self._store.lock:
             known = self._store.alarm(name)
@@ -111,7 +116,6 @@ class Alarms:
             if known is not None:  # the state stays, and the tags do: they have calls of their own
                 changed = replace(known, request=kept, created=now)
             else:
-                tags = {each["Key"]: each["Value"] for each in request.get("Tags") or ()}
                 changed = Alarm(name, self._arn(name), now, kept, tags, updated=now, transitioned=now)
             await self._store.put(changed)
         self._due[name] = 0.0
@@ -166,6 +170,28 @@ class Alarms:
         async with self._store.lock:
             for each in filter(None, map(self._store.alarm, names)):  # the service passes over those that there are not
                 await self._store.put(replace(each, request={**each.request, "ActionsEnabled": enabled}))
+
+    async def list_tags(self, request: dict[str, Any]) -> dict[str, Any]:
+        return {"Tags": tag_list(self._tagged(request["ResourceARN"]).tags)}
+
+    async def tag(self, request: dict[str, Any]) -> dict[str, Any]:
+        async with self._store.lock:
+            known = self._tagged(request["ResourceARN"])
+            await self._store.put(replace(known, tags=limited({**known.tags, **tags_of(request)})))
+        return {}
+
+    async def untag(self, request: dict[str, Any]) -> dict[str, Any]:
+        async with self._store.lock:
+            known = self._tagged(request["ResourceARN"])
+            kept = {key: value for key, value in known.tags.items() if key not in request["TagKeys"]}
+            await self._store.put(replace(known, tags=kept))
+        return {}
+
+    def _tagged(self, arn: str) -> Alarm:
+        for each in self._store.alarms():
+            if each.arn == arn:
+                return each
+        raise Refused(f"There is no alarm {arn}.", "ResourceNotFoundException")  # the text is ours
 
     def _find(self, name: str) -> Alarm:
         found = self._store.alarm(name)

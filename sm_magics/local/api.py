@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sm_magics.local.awsjson import Operations
     from sm_magics.local.store import Resource, Store
 
-__all__ = ["Account", "Resources", "not_offered", "tag_list", "tags_of"]
+__all__ = ["Account", "Resources", "limited", "not_offered", "tag_list", "tags_of"]
 
 MAX_TAGS = 50
 # What the engine cannot do yet is refused by name: a field is never ignored.
@@ -205,7 +205,7 @@ class Resources:
     async def add_tags(self, request: dict[str, Any]) -> dict[str, Any]:
         async with self._store.lock:
             resource = self._tagged(request["ResourceArn"])
-            tags = _limited({**resource.tags, **tags_of(request)})
+            tags = limited({**resource.tags, **tags_of(request)})
             await self._store.put(replace(resource, tags=tags))
         return {"Tags": tag_list(tags)}
 
@@ -222,7 +222,7 @@ class Resources:
 
 def tags_of(request: dict[str, Any]) -> dict[str, str]:
     """Return a request's tags as a mapping."""
-    return _limited({each["Key"]: each["Value"] for each in request.get("Tags") or ()})
+    return limited({each["Key"]: each["Value"] for each in request.get("Tags") or ()})
 
 
 def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
@@ -230,7 +230,8 @@ def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
     return [{"Key": key, "Value": value} for key, value in tags.items()]
 
 
-def _limited(tags: dict[str, str]) -> dict[str, str]:
+def limited(tags: dict[str, str]) -> dict[str, str]:
+    """Return the tags of a resource, or refuse too many."""
     if len(tags) > MAX_TAGS:
         raise Refused(f"A resource can have at most {MAX_TAGS} tags, not {len(tags)}.")
     return tags

@@ -77,6 +77,7 @@ class Json:
 # CloudWatch's errors by the codes of the query protocol: the shape that is one now, and its HTTP status.
 _SHAPES = {
     "ResourceNotFound": ("ResourceNotFound", 404),
+    "ResourceNotFoundException": ("ResourceNotFoundException", 404),
     "InvalidFormat": ("InvalidFormatFault", 400),
     "InvalidParameterCombination": ("InvalidParameterCombinationException", 400),
     "InvalidParameterValue": ("InvalidParameterValueException", 400),

@@ -166,6 +166,40 @@ def test_an_alarm_is_described_as_it_was_made(cloudwatch, alarm):
     assert state(cloudwatch, name)["Threshold"] == 7
 
 
+def test_an_alarm_has_tags_of_its_own(cloudwatch, alarm):
+    name = alarm(Tags=[{"Key": "team", "Value": "pricing"}])
+    arn = state(cloudwatch, name)["AlarmArn"]
+
+    def tags():
+        return {each["Key"]: each["Value"] for each in cloudwatch.list_tags_for_resource(ResourceARN=arn)["Tags"]}
+
+    assert tags() == {"team": "pricing"}
+    more = [{"Key": "team", "Value": "risk"}, {"Key": "stage", "Value": "test"}]
+    cloudwatch.tag_resource(ResourceARN=arn, Tags=more)
+    assert tags() == {"team": "risk", "stage": "test"}
+    alarm(name, Threshold=7.0, Tags=[{"Key": "team", "Value": "another"}])  # which leaves them, as the service does
+    cloudwatch.untag_resource(ResourceARN=arn, TagKeys=["stage", "nothing"])
+    assert tags() == {"team": "risk"}
+
+
+def test_tags_are_refused_where_there_is_no_alarm_and_where_there_are_too_many(cloudwatch, alarm):
+    arn = state(cloudwatch, alarm())["AlarmArn"]
+    many = [{"Key": f"k{n}", "Value": "v"} for n in range(51)]
+    assert "at most 50 tags" in refusal(cloudwatch.tag_resource, ResourceARN=arn, Tags=many)["Message"]
+    cloudwatch.tag_resource(ResourceARN=arn, Tags=many[:50])
+    told = refusal(cloudwatch.tag_resource, ResourceARN=arn, Tags=many[50:])
+    assert (told["Code"], told["Message"]) == ("ValidationError", "A resource can have at most 50 tags, not 51.")
+    assert len(cloudwatch.list_tags_for_resource(ResourceARN=arn)["Tags"]) == 50
+    for call, more in (
+        ("list_tags_for_resource", {}),
+        ("tag_resource", {"Tags": []}),
+        ("untag_resource", {"TagKeys": []}),
+    ):
+        with pytest.raises(cloudwatch.exceptions.ResourceNotFoundException, match="no alarm") as caught:
+            getattr(cloudwatch, call)(ResourceARN=f"{arn}2", **more)
+        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 404
+
+
 def test_alarms_are_found_by_prefix_state_and_action_page_by_page(cloudwatch, alarm):
     names = [alarm(f"page-{n}") for n in range(3)]
     alarm("other", AlarmActions=["arn:aws:sns:us-east-1:1:t"])
