@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from sm_magics.local import lifecycle, rollout
+from sm_magics.local import containers, lifecycle, rollout
 from sm_magics.local.api import not_offered, tags_of
-from sm_magics.local.lifecycle import Change, Endpoint, Refused, Variant
+from sm_magics.local.lifecycle import Change, Endpoint, Pending, Refused, Variant
 from sm_magics.local.listing import page
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ class Endpoints:
             if self._store.endpoint(name):
                 raise Refused(f'Cannot create already existing endpoint "{arn}".')
             config = self._resources.config(request["EndpointConfigName"])
-            variants = self._variants(config)
+            variants = await self._variants(config)
             self._check_quota(name, config.name, _whole(variants))
             endpoint = lifecycle.create(
                 name,
@@ -103,7 +104,7 @@ class Endpoints:
         async with self._store.lock:
             endpoint = self._find(request["EndpointName"])
             config = self._resources.config(request["EndpointConfigName"])
-            variants = self._variants(config)
+            variants = await self._variants(config)
             if request.get("RetainAllVariantProperties"):
                 excluded = request.get("ExcludeRetainedVariantProperties") or ()
                 variants = lifecycle.retained(
@@ -148,26 +149,30 @@ class Endpoints:
 
     async def describe(self, request: dict[str, Any]) -> dict[str, Any]:
         endpoint = self._find(request["EndpointName"])
-        pending = endpoint.pending
+        pending, config = endpoint.pending, self._store.config(endpoint.config_name)
+        asked = config.request if config else {}  # of a config that was deleted the endpoint keeps only what it serves
         return {
             "EndpointName": endpoint.name,
             "EndpointArn": endpoint.arn,
             "EndpointConfigName": endpoint.config_name,
-            "ProductionVariants": [_summary(each) for each in endpoint.variants if not each.shadow] or None,
-            "ShadowProductionVariants": [_summary(each) for each in endpoint.variants if each.shadow] or None,
+            **_summaries(endpoint.variants, asked),
             "DataCaptureConfig": endpoint.capture and self._capture_summary(endpoint, endpoint.capture),
             "EndpointStatus": endpoint.status,
             "FailureReason": endpoint.failure_reason,
             "CreationTime": endpoint.created,
             "LastModifiedTime": endpoint.modified,
             "LastDeploymentConfig": endpoint.deployment_config,
-            "PendingDeploymentSummary": pending
-            and {
-                "EndpointConfigName": pending.config_name,
-                "ProductionVariants": [_pending(each) for each in pending.variants if not each.shadow],
-                "ShadowProductionVariants": [_pending(each) for each in pending.variants if each.shadow] or None,
-                "StartTime": pending.started,
-            },
+            "MetricsConfig": asked.get("MetricsConfig"),
+            "CrossRegionTrafficConfig": asked.get("CrossRegionTrafficConfig"),
+            "PendingDeploymentSummary": pending and self._pending_summary(pending),
+        }
+
+    def _pending_summary(self, pending: Pending) -> dict[str, Any]:
+        config = self._store.config(pending.config_name)
+        return {
+            "EndpointConfigName": pending.config_name,
+            **_summaries(pending.variants, config.request if config else {}, pending=True),
+            "StartTime": pending.started,
         }
 
     async def list(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -212,11 +217,16 @@ class Endpoints:
             raise Refused(f'Could not find endpoint "{self._account.arn("endpoint", name)}".')
         return endpoint
 
-    def _variants(self, config: EndpointConfig) -> tuple[Variant, ...]:
+    async def _variants(self, config: EndpointConfig) -> tuple[Variant, ...]:
         shadows = config.request.get("ShadowProductionVariants") or ()
-        return (
+        variants = (
             *(self._variant(each) for each in config.request["ProductionVariants"]),
             *(replace(self._variant(each), shadow=True) for each in shadows),
+        )
+        images = [await asyncio.to_thread(containers.resolved, each.image) for each in variants]
+        return tuple(
+            replace(each, deployed={"ResolvedImage": image, "ResolutionTime": self._now()} if image else {})
+            for each, image in zip(variants, images, strict=True)
         )
 
     def _variant(self, variant: Mapping[str, Any]) -> Variant:
@@ -235,20 +245,33 @@ class Endpoints:
         )
 
 
-def _pending(variant: Variant) -> dict[str, Any]:
-    return {**_summary(variant), "InstanceType": variant.instance_type}
-
-
 def _whole(variants: Iterable[Variant]) -> list[tuple[Variant, int]]:
     """Return variants with the instances of a whole new fleet."""
     return [(each, each.desired_count) for each in variants]
+
+
+def _summaries(variants: Iterable[Variant], config: Mapping[str, Any], *, pending: bool = False) -> dict[str, Any]:
+    """Return both lists of variants of a description; only of those that are pending is the instance type told."""
+    found: dict[str, Any] = {"ProductionVariants": None, "ShadowProductionVariants": None}
+    for member in found:
+        routing = {each["VariantName"]: each.get("RoutingConfig") for each in config.get(member) or ()}
+        found[member] = [
+            {
+                **_summary(each),
+                "RoutingConfig": routing.get(each.name),
+                "InstanceType": each.instance_type if pending else None,
+            }
+            for each in variants
+            if each.shadow is (member == "ShadowProductionVariants")
+        ] or None
+    return found
 
 
 def _summary(variant: Variant) -> dict[str, Any]:
     status = {"Status": variant.status, "StatusMessage": variant.status_message, "StartTime": variant.status_since}
     return {
         "VariantName": variant.name,
-        "DeployedImages": [{"SpecifiedImage": variant.image}],
+        "DeployedImages": [{"SpecifiedImage": variant.image, **variant.deployed}],
         "CurrentWeight": variant.current_weight,
         "DesiredWeight": variant.desired_weight,
         "CurrentInstanceCount": variant.current_count,

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -115,7 +116,8 @@ class Fleet:
             host.faults.join(endpoint, lane)
         self._shadow: Shadow | None = None  # there is at most one, beside one production variant
         for name in self._variants.keys() - self.weights.keys():
-            self._shadow = Shadow(self.lanes[name], self._shadow_share(name), rng)
+            log = partial(host.logs.stream, endpoint, name)
+            self._shadow = Shadow(self.lanes[name], self._shadow_share(name), rng, log)
         if capture or self._shadow:
             for name in self.weights:
                 self.lanes[name].tap = Tap(name, capture, self._shadow)

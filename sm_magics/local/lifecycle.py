@@ -75,6 +75,7 @@ class Variant:
     status_message: str | None = None
     status_since: float = 0.0
     shadow: bool = False  # it gets copies of the requests, and its answers are dropped
+    deployed: Mapping[str, Any] = field(default_factory=dict)  # the image: which it turned out to be, and when
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,9 +278,8 @@ def fail(endpoint: Endpoint, reason: str, now: float) -> Endpoint:
     """End a creation as `Failed`, an update or a rescaling back on what served before, with the reason."""
     if endpoint.status == "Creating":
         return replace(endpoint, status="Failed", pending=None, failure_reason=reason[:1024], modified=now)
-    variants = endpoint.variants
-    if endpoint.pending is None:  # a rescaling: back to what was; an update leaves what the old fleet should be
-        variants = tuple(map(as_running, variants))
+    # A rescaling goes back to what was; an update leaves what the old fleet should be.
+    variants = endpoint.variants if endpoint.pending else map(as_running, endpoint.variants)
     return replace(
         endpoint,
         status="InService",

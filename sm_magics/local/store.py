@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["EndpointConfig", "Model", "Store"]
 
-VERSION = 2  # 1 had no alarms; its file is one of 2 as it is
+VERSION = 3  # 1 had no alarms, 2 told of no image what it is; a file of theirs is one of 3 as it is
 
 
 @dataclass(frozen=True, slots=True)

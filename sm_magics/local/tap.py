@@ -5,7 +5,6 @@ The client never notices: the request is on its way already, and whatever goes w
 
 from __future__ import annotations
 
-import logging
 import time
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -19,13 +18,13 @@ if TYPE_CHECKING:
 
     from sm_magics.local.capture import Capture
     from sm_magics.local.instance import Answer
+    from sm_magics.local.logs import LogStream
     from sm_magics.local.router import Lane
 
     Taken = Callable[[Answer], None]
 
 __all__ = ["Shadow", "Tap", "shadow_share"]
 
-_LOG = logging.getLogger(__name__)
 MAX_BEHIND = 100  # copies that wait for one instance of a shadow variant; further ones are dropped
 MAX_HELD = 32 << 20  # bytes of copies that wait
 
@@ -67,12 +66,19 @@ class Shadow:
         Which part of the requests is copied.
     rng
         Chooses them, as exactly as traffic is shared.
+    log
+        Returns the log of an instance by its name: it tells of copies that were dropped.
     clock
         Measures, in seconds.
     """
 
     def __init__(
-        self, lane: Lane, share: Fraction, rng: random.Random, clock: Callable[[], float] = time.perf_counter
+        self,
+        lane: Lane,
+        share: Fraction,
+        rng: random.Random,
+        log: Callable[[str], LogStream],
+        clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.lane = lane
         self.clock = clock
@@ -80,6 +86,8 @@ class Shadow:
         self.dropped = 0
         self.closed = False
         self._rng = rng
+        self._log = log
+        self._told = 0
         self.share(share)
 
     def share(self, share: Fraction) -> None:
@@ -92,19 +100,32 @@ class Shadow:
             return
         behind = min((each.outstanding for each in self.lane.instances if each.ready), default=MAX_BEHIND)
         if behind >= MAX_BEHIND or self.held + len(body) > MAX_HELD:
-            self.dropped += 1
-            if self.dropped == 1:
-                _LOG.warning("the shadow variant %s is behind: copies of requests are dropped", self.lane.variant)
+            self._drop()
             return
         self.held += len(body)
         if not self.lane.send(container_request(headers, body), _Copy(self, len(body), taken)):
             self.held -= len(body)  # a fault throttles it
+            self._drop()
 
     def close(self) -> None:
         """Copy nothing any more, and count nothing that is lost."""
         self.closed = True
-        if self.dropped:
-            _LOG.warning("%d copies of requests for %s were dropped", self.dropped, self.lane.variant)
+        if self.dropped != self._told:
+            self._tell()
+
+    def _drop(self) -> None:
+        self.dropped += 1
+        if self.dropped >= 10 * self._told:  # the first, then about the 10th, the 100th and so on
+            self._tell()
+
+    def _tell(self) -> None:
+        """Say in the variant's log how many copies were dropped: SageMaker names no metric for them."""
+        for instance in self.lane.instances[:1]:
+            self._told = self.dropped
+            self._log(instance.name).write(
+                f"WARNING {self.dropped} requests in all that this shadow variant got no copy of: it was behind, "
+                "not ready or throttled. No metric counts them."
+            )
 
 
 class _Copy:

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 
 import pytest
 
 from sm_magics.local import containers
-from sm_magics.local.containers import Kind, LoadError, find
+from sm_magics.local.containers import Kind, LoadError, find, resolved
 
 REGISTRY = "683313688378.dkr.ecr.us-east-1.amazonaws.com/"
 
@@ -46,6 +47,27 @@ def test_an_image_is_known_by_its_repository_and_tag(image, kind):
 )
 def test_any_other_image_is_none_of_ours(image):
     assert find(image) is None
+
+
+def test_an_image_is_resolved_to_the_digest_of_what_serves_it(tmp_path):
+    program = tmp_path / "serve.sh"
+    program.write_text("#!/bin/sh")
+    digest = hashlib.sha256(b"#!/bin/sh").hexdigest()
+    assert resolved(str(program)) == f"{program}@sha256:{digest}"
+    assert resolved(f"{program.as_uri()}#1a2b") == f"{program.as_uri()}@sha256:{digest}"
+    program.write_text("#!/bin/bash")
+    assert digest not in resolved(str(program))
+
+
+def test_an_image_of_aws_is_resolved_to_what_stands_in_for_it_here():
+    name, digest = resolved(REGISTRY + "sagemaker-xgboost:3.0-5").split("@sha256:")
+    assert (name, len(digest)) == ("sm_magics/xgboost:3.0-5", 64)
+    assert resolved("linear-learner") == f"sm_magics/linear-learner:1@sha256:{digest}"
+
+
+@pytest.mark.parametrize("image", ["/no/such/program", "file:///no/such/program", "team/model:1"])
+def test_what_cannot_be_read_is_not_resolved(image):
+    assert resolved(image) is None
 
 
 def test_preloading_without_xgboost_is_no_error(monkeypatch):

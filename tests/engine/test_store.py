@@ -8,7 +8,7 @@ import pytest
 from sm_magics.errors import EngineError
 from sm_magics.local import lifecycle
 from sm_magics.local.alarm import Alarm
-from sm_magics.local.store import EndpointConfig, Model, Store
+from sm_magics.local.store import VERSION, EndpointConfig, Model, Store
 
 MODEL = Model("Linear", "arn:m", 1.0, {"ModelName": "Linear"}, {"team": "x"})
 CONFIG = EndpointConfig("C1", "arn:c", 2.0, {"ProductionVariants": []})
@@ -96,12 +96,15 @@ def test_alarms_are_kept_and_their_names_have_a_case(tmp_path):
     assert again.alarms() == again.all("alarm")
 
 
-def test_a_state_of_the_first_version_is_opened_and_is_of_the_second_then(tmp_path):
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_state_of_an_older_version_is_opened_and_is_of_the_newest_then(tmp_path, version):
     run(tmp_path / "s.sqlite", MODEL, ENDPOINT).close()
     with sqlite3.connect(tmp_path / "s.sqlite") as database:
-        database.execute("PRAGMA user_version=1")
+        database.execute(f"PRAGMA user_version={version}")
+        changed = database.execute("UPDATE resources SET document = replace(document, ', \"deployed\": {}', '')")
+        assert changed.rowcount == 2
     store = Store(tmp_path / "s.sqlite")
     assert (store.model("Linear"), store.endpoint("boston"), store.alarms()) == (MODEL, ENDPOINT, [])
     store.close()
-    (version,) = sqlite3.connect(tmp_path / "s.sqlite").execute("PRAGMA user_version").fetchone()
-    assert version == 2
+    (now,) = sqlite3.connect(tmp_path / "s.sqlite").execute("PRAGMA user_version").fetchone()
+    assert now == VERSION == 3

@@ -29,8 +29,8 @@ GOOD = Answer(200, b"text/csv", None, b"1")
 class Instance:
     """An instance that keeps what it is sent."""
 
-    def __init__(self):
-        self.ready, self.sent = True, []
+    def __init__(self, name="i-1"):
+        self.name, self.ready, self.sent = name, True, []
 
     @property
     def outstanding(self):
@@ -56,10 +56,10 @@ class Kept:
         self.taken.append((variant, body, answer.body))
 
 
-def shadow_of(*instances, share=1):
+def shadow_of(*instances, share=1, log=None):
     lane = Lane("New", "c1", Meter(), Parking())
     lane.instances.extend(instances)
-    return Shadow(lane, Fraction(share), random.Random(0))
+    return Shadow(lane, Fraction(share), random.Random(0), log or (lambda _: SimpleNamespace(write=str)))
 
 
 @given(st.floats(0.001, 1e6), st.floats(0, 1e6))
@@ -85,7 +85,7 @@ def test_a_copy_is_what_a_container_gets():
     assert request == b"POST /invocations HTTP/1.1\r\nContent-Length: 1\r\ncontent-type: text/csv\r\n\r\n1"
 
 
-def test_a_shadow_that_is_behind_misses_requests_and_catches_up(caplog):
+def test_a_shadow_that_is_behind_misses_requests_and_catches_up():
     instance = Instance()
     shadow = shadow_of(instance)
     for _ in range(module.MAX_BEHIND + 5):
@@ -94,8 +94,22 @@ def test_a_shadow_that_is_behind_misses_requests_and_catches_up(caplog):
     instance.answer()
     shadow.copy(HEADERS, b"1", None)
     assert (len(instance.sent), shadow.dropped) == (module.MAX_BEHIND, 5)
+
+
+def test_the_log_of_the_shadow_tells_how_many_requests_it_missed_and_not_at_every_one():
+    told = []
+    shadow = shadow_of(log=lambda name: SimpleNamespace(write=lambda text: told.append((name, text.split()[1]))))
+    shadow.copy(HEADERS, b"1", None)
+    assert told == []  # there is no log yet
+    shadow.lane.instances += [Instance("i-1"), Instance("i-2")]
+    for each in shadow.lane.instances:
+        each.ready = False
+    for _ in range(250):
+        shadow.copy(HEADERS, b"1", None)
+    assert told == [("i-1", "2"), ("i-1", "20"), ("i-1", "200")]
     shadow.close()
-    assert "5 copies of requests for New were dropped" in caplog.text
+    shadow.close()
+    assert told[3:] == [("i-1", "251")]
 
 
 def test_large_copies_do_not_pile_up():
@@ -117,7 +131,7 @@ def test_copies_that_a_fault_turns_away_hold_nothing():
     shadow = shadow_of(Instance())
     shadow.lane.fault = Throttled()
     shadow.copy(HEADERS, b"row", None)
-    assert shadow.held == 0
+    assert (shadow.held, shadow.dropped) == (0, 1)
 
 
 def test_nothing_waits_for_a_shadow_without_an_instance():

@@ -7,6 +7,7 @@ imports numpy or xgboost: a worker that serves a model holds little more than Py
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,7 @@ from sm_magics.local.containers.contract import Container, LoadError, Request, R
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Container", "Kind", "LoadError", "Request", "Response", "find", "local_command"]
+__all__ = ["Container", "Kind", "LoadError", "Request", "Response", "find", "local_command", "resolved"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,3 +79,25 @@ def local_command(image: str) -> Path | None:
     if image.startswith("file:///"):
         return Path(unquote(urlsplit(image).path))
     return Path(image) if image.startswith("/") else None
+
+
+def resolved(image: str) -> str | None:
+    """Return an image with the digest of what serves it here; None when that cannot be read.
+
+    A program has the digest of its file. An image of AWS's has that of this package, which serves it in its place, and
+    its name says so: the digest is in no registry.
+    """
+    command, kind = local_command(image), find(image)
+    if command is not None:
+        name, files = image.partition("#")[0], [command]
+    elif kind is not None:
+        name, files = f"sm_magics/{kind.name}:{kind.version}", sorted(Path(__file__).parent.glob("*.py"))
+    else:
+        return None
+    digest = hashlib.sha256()
+    try:
+        for each in files:
+            digest.update(each.read_bytes())
+    except OSError:
+        return None
+    return f"{name}@sha256:{digest.hexdigest()}"
