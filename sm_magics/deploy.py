@@ -5,6 +5,8 @@ Where that fails, what this run had made is taken back, unless the endpoint uses
 
 from __future__ import annotations
 
+import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sm_magics import alarms
@@ -17,13 +19,13 @@ from sm_magics.target import Live
 from sm_magics.watch import described, look
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
 
     from sm_magics.clock import Clock
     from sm_magics.connection import Connection
     from sm_magics.events import Event
     from sm_magics.models import Artifact, DesiredModel
-    from sm_magics.plan import Action
+    from sm_magics.plan import Action, Plan
     from sm_magics.target import Share, Target
     from sm_magics.watch import Snapshot
 
@@ -93,21 +95,9 @@ def deploy(
     DeployError
         When the endpoint settles as something else, or does not settle in time.
     """
-    live = observe(connection, target)
-    while live.in_progress:
-        yield from settle(connection, target.endpoint, clock, timeout)
-        live = observe(connection, target)
-    steps = plan(target, live)
-    yield Planned(steps)
     made: list[Action] = []
     try:
-        for action in steps.actions:
-            yield Calling(action)
-            _perform(connection, action, clock)
-            made.append(action)
-            yield Called(action)
-            if action.operation == "DeleteEndpoint":
-                yield from gone(connection, target.endpoint, clock, timeout)
+        steps, live = yield from _carry_out(connection, target, clock, timeout, made)
     except SmError:
         if not any(each.operation == "UpdateEndpoint" for each in made):  # what that was accepted for comes into use
             _take_back(connection, made)
@@ -122,6 +112,38 @@ def deploy(
         if error.over and not uses(error.snapshot, steps):
             _take_back(connection, made)
         raise
+
+
+def _carry_out(
+    connection: Connection, target: Target, clock: Clock, timeout: float, made: list[Action]
+) -> Generator[Event, None, tuple[Plan, Live]]:
+    """Plan and make the calls, each one added to `made`; return the plan and what it was made for.
+
+    A change that was asked for before is waited for, also one that came between our look and our call.
+    """
+    for left in itertools.count(RETRIES - 1, -1):
+        live = observe(connection, target)
+        while live.in_progress:
+            for seen in settle(connection, target.endpoint, clock, timeout):
+                yield replace(seen, earlier=True)
+            live = observe(connection, target)
+        steps = plan(target, live)
+        yield Planned(steps)
+        try:
+            for action in steps.actions:
+                yield Calling(action)
+                _perform(connection, action, clock)
+                made.append(action)
+                yield Called(action)
+                if action.operation == "DeleteEndpoint":
+                    yield from gone(connection, target.endpoint, clock, timeout)
+        except ServiceError as error:
+            if not left or "Cannot update in-progress endpoint" not in error.message:
+                raise
+            clock.sleep(RETRY_SECONDS)
+        else:
+            break
+    return steps, live
 
 
 def create_model(connection: Connection, desired: DesiredModel, tags: Mapping[str, str]) -> None:

@@ -35,9 +35,10 @@ class Called:
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The endpoint was looked at while waiting."""
+    """The endpoint was looked at while waiting; `earlier` where that is for a change that was asked for before."""
 
     snapshot: Snapshot
+    earlier: bool = False
 
 
 @dataclass(frozen=True, slots=True)

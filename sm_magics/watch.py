@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sm_magics.clock import Clock
     from sm_magics.connection import Connection
 
-__all__ = ["AlarmState", "Snapshot", "VariantState", "described", "look", "watch"]
+__all__ = ["AlarmState", "Snapshot", "VariantState", "described", "look", "watch", "with_alarms"]
 
 FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.05, 5.0, 1.3  # seconds between looks while nothing changes
 
@@ -146,6 +146,11 @@ def watch(
         pause = FIRST_PAUSE if snapshot != previous else min(pause * GROWTH, LONGEST_PAUSE)
         previous = snapshot
         clock.sleep(pause)
+
+
+def with_alarms(connection: Connection, snapshot: Snapshot) -> Snapshot:
+    """Return what a look gave with the alarms of an update that is under way, as far as they may be read."""
+    return replace(snapshot, alarms=_alarms(connection, snapshot, None))
 
 
 def described(connection: Connection, names: Sequence[str]) -> list[Mapping[str, Any]]:

@@ -188,11 +188,33 @@ class TestWaiting:
             deployer.run(name, ONE, wait=False)
             writes.clear()
             events = deploy(deployer.connection, deployer.target(name, OTHER), deployer.clock)
-            assert next(events).snapshot.status == "Creating"
+            seen = next(events)
+            assert (seen.snapshot.status, seen.earlier) == ("Creating", True)
             assert writes == []
-        *_, end = events
+        *after, end = events
         assert end.verified
         assert writes == ["CreateModel", "CreateEndpointConfig", "UpdateEndpoint"]
+        planned = next(at for at, each in enumerate(after) if isinstance(each, Planned))
+        assert all(each.earlier for each in after[:planned])
+        assert not any(each.earlier for each in after[planned:] if isinstance(each, Seen))
+
+    def test_a_change_that_came_first_is_waited_for_and_the_plan_made_anew(self, deployer, name, connection):
+        before = deployer.run(name, ONE)[-1].snapshot.config_name
+        between = deployer.run(name, OTHER)[-1].snapshot.config_name
+        target = deployer.target(name, "variants: {A: $linear, B: $xgb}")
+        events = connection.client("sagemaker").meta.events
+
+        def come_first(**_):
+            events.unregister("before-call.sagemaker.UpdateEndpoint", come_first)
+            connection.call("UpdateEndpoint", EndpointName=name, EndpointConfigName=before)
+
+        events.register("before-call.sagemaker.UpdateEndpoint", come_first)
+        happened = list(deploy(connection, target, deployer.clock))
+        first, second = (each.plan for each in happened if isinstance(each, Planned))
+        assert [each.operation for each in first.actions][-1] == "UpdateEndpoint"
+        assert [each.operation for each in second.actions] == ["UpdateEndpoint"]  # the parts were there by then
+        assert happened[-1].verified
+        assert happened[-1].snapshot.config_name == target.config_name != between
 
     def test_a_timeout_leaves_everything_and_says_how_to_go_on(self, deployer, name, paused):
         deployer.run(name, ONE)
@@ -521,6 +543,24 @@ class TestOnAws:
         with pytest.raises(ServiceError) as caught:
             list(deploy(connection, TARGET, fake_clock))
         assert "Service Quotas" in caught.value.hint
+        assert undone(connection) == ["delete_endpoint_config", "delete_model"]
+
+    def test_an_endpoint_that_is_always_in_progress_to_others_is_an_error_in_the_end(
+        self, scripted, fake_clock, refusal
+    ):
+        refused = refusal('Cannot update in-progress endpoint "boston".')
+        old = {**VARIANT, "ModelName": "m0", "InitialInstanceCount": 1}
+        nothing = refusal("Could not find it")
+        connection = scripted(
+            update_endpoint=[refused],
+            describe_model=[nothing, {"ModelName": "m1"}],
+            describe_endpoint_config=[nothing, {"ProductionVariants": [old]}],
+        )
+        with pytest.raises(ServiceError, match="in-progress") as caught:
+            list(deploy(connection, TARGET, fake_clock))
+        assert "--wait" in caught.value.hint
+        assert connection.session.operations.count("update_endpoint") == module.RETRIES
+        assert fake_clock.now() < 10
         assert undone(connection) == ["delete_endpoint_config", "delete_model"]
 
     def test_what_cannot_be_taken_back_does_not_hide_the_first_error(self, scripted, fake_clock, refusal):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import ipywidgets
@@ -65,6 +66,13 @@ class TestLines:
     def test_what_stays_the_same_is_said_once(self):
         assert self.lines(seen(), seen(elapsed=3.0), seen(elapsed=9.0)) == ["boston: Creating (A 0 of 2 ready)"]
 
+    def test_a_change_that_was_asked_for_before_is_told_as_one(self):
+        assert self.lines(replace(seen(), earlier=True), replace(SETTLED, earlier=True), seen()) == [
+            "boston: Creating (A 0 of 2 ready), as asked for before: waiting for it first",
+            "boston: InService",
+            "boston: Creating (A 0 of 2 ready)",
+        ]
+
     @pytest.mark.parametrize(("calls", "told"), [(0, "plan: nothing to change"), (1, "plan: 1 call")])
     def test_a_plan_is_told_in_words(self, calls, told):
         assert self.lines(Planned(Plan("boston", "c", {}, (ACTION,) * calls))) == [told]
@@ -125,6 +133,13 @@ class TestCard:
         fake_clock.sleep(FIRST_SHOWN_SECONDS)
         card.show(seen(ready=1))
         assert "1 of 2" in place()
+        assert "asked for before" not in place()
+
+    def test_a_change_that_was_asked_for_before_is_told_as_one(self, place, fake_clock):
+        card = Card(fake_clock.now)
+        fake_clock.sleep(FIRST_SHOWN_SECONDS)
+        card.show(replace(seen(), earlier=True))
+        assert "was asked for before" in place()
 
     def test_of_a_log_it_shows_the_last_lines(self, place, fake_clock):
         card = Card(fake_clock.now)

@@ -252,6 +252,39 @@ class TestShowing:
         assert served in [each.name for each in ran.result.snapshots]
         assert "Endpoints · local engine" in ran.shown
 
+    def test_during_an_update_the_status_shows_both_fleets_and_the_phase(self, notebook, name, paused):
+        notebook.run(f"%%sm_endpoint {name}\nvariants: {{A: $linear}}")
+        with paused():
+            asked = notebook.run(f"%%sm_endpoint {name} --no-wait\nvariants: {{A: $xgb}}").shown
+            for shown in (asked, notebook.run(f"%sm_status {name}").shown):
+                rows = [line.split()[:3] for line in shown.split("\n")]
+                assert ["phase", "starting", "the"] in rows
+                assert ["new", "A", "starting"] in rows
+                assert ["old", "A", "serving"] in rows
+        assert "fleet" not in notebook.run(f"%sm_status {name} --wait").shown
+
+    def test_the_update_of_another_notebook_is_waited_for_and_said_so(
+        self, notebook, open_notebook, connection, xgb, name, paused
+    ):
+        notebook.run(f"%%sm_endpoint {name}\nvariants: {{A: $linear}}")
+        other = open_notebook()
+        other.session.connect = lambda: connection
+        other.variables["xgb"] = xgb
+        notebook.run("%sm_config display=text")
+        with contextlib.ExitStack() as held:
+            held.enter_context(paused())
+            other.run(f"%%sm_endpoint {name} --no-wait\nvariants: {{A: $xgb}}")
+            notebook.session.clock = Clock(sleep=lambda seconds: (held.close(), time.sleep(seconds)))
+            ran = notebook.run(f"%%sm_endpoint {name}\nvariants: {{A: $linear, B: $xgb}}")
+        told = ran.shown.split("\n")
+        assert told[0] == (
+            f"{name}: Updating (starting the new fleet, new 0 %), as asked for before: waiting for it first"
+        )
+        planned = told.index("plan: 3 calls")
+        assert told[planned - 1] == f"{name}: InService"
+        assert [each.name for each in ran.result.snapshot.variants] == ["A", "B"]
+        assert ran.result.verified
+
     def test_waiting_ends_when_the_endpoint_has_settled(self, notebook, name, paused):
         with contextlib.ExitStack() as held:
             held.enter_context(paused())

@@ -10,7 +10,7 @@ from sm_magics.faults import Fault
 from sm_magics.inventory import Deletion, Inventory, Owned
 from sm_magics.plan import Action, Plan
 from sm_magics.render import text, views
-from sm_magics.render.view import bar
+from sm_magics.render.view import Badge, badge, bar
 from sm_magics.target import Share
 from sm_magics.watch import Snapshot, VariantState
 
@@ -113,7 +113,7 @@ class TestEndpoint:
         ]
 
     def test_a_status_that_is_not_known_is_shown_plainly(self):
-        assert views.badge("Hibernating") == views.Badge("Hibernating", "plain")
+        assert badge("Hibernating") == Badge("Hibernating", "plain")
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from sm_magics.render import html, text
+from sm_magics.render import html, text, views
 from sm_magics.render.watching import summary, watching
 from sm_magics.watch import AlarmState, Snapshot, VariantState
 
@@ -141,6 +141,32 @@ def test_alarms_are_shown_with_their_states_and_one_that_goes_off_says_what_foll
     assert summary(moving(0.1, alarms=alarms)).endswith(", c in ALARM")
     assert "rolled back" not in text.render(watching(moving(0.1, alarms=alarms[:2])))
     assert "in ALARM" in html.render(view)
+
+
+def test_a_change_that_was_asked_for_before_is_told_as_one():
+    for snapshot in (moving(0.1), Snapshot("boston", ARN, "Creating", "c", (), "c", ())):
+        assert "was asked for before" not in text.render(watching(snapshot))
+        assert text.render(watching(snapshot, earlier=True)).split("\n")[-1] == (
+            "  This change was asked for before. It is waited for, and then the cell's own is planned anew."
+        )
+
+
+def test_the_endpoint_s_own_card_shows_both_fleets_while_an_update_is_under_way():
+    alarm = AlarmState("a", "OK")
+    shown = text.render(views.endpoint(moving(0.1, alarms=(alarm,)), None, "here", done="Asked for.")).split("\n")
+    assert shown[:8] == [
+        "Endpoint boston · Updating",
+        "",
+        "  phase       baking · step 1 of 2 · 1 min 5 s of 5 min",
+        "  traffic     new 10 %  █░░░░░░░░░  old 90 %",
+        "  policy      canary 10%, wait 5m",
+        "  new         boston-c2",
+        "  old         boston-c1",
+        "  connection  here",
+    ]
+    assert [line.split()[0] for line in shown[11:15]] == ["new", "new", "old", "old"]
+    assert any(line.split() == ["a", "OK"] for line in shown)
+    assert shown[-1] == "  Asked for."
 
 
 def test_a_new_endpoint_counts_what_is_ready():

@@ -6,7 +6,7 @@ import pytest
 
 from sm_magics.errors import ServiceError
 from sm_magics.target import Share
-from sm_magics.watch import FIRST_PAUSE, LONGEST_PAUSE, Snapshot, VariantState, look, watch
+from sm_magics.watch import FIRST_PAUSE, LONGEST_PAUSE, AlarmState, Snapshot, VariantState, look, watch, with_alarms
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/boston"
 
@@ -165,4 +165,10 @@ class TestAlarms:
         assert self.states(connection, fake_clock) == [[], ["OK"], ["OK"], []]
 
     def test_a_look_by_itself_asks_for_none(self, fake_connection):
-        assert look(fake_connection(describe_endpoint=[self.updating()]), "boston").alarms == ()
+        connection = fake_connection(
+            describe_endpoint=[self.updating()],
+            describe_alarms=[{"MetricAlarms": [{"AlarmName": "a", "StateValue": "OK"}]}],
+        )
+        snapshot = look(connection, "boston")
+        assert snapshot.alarms == ()
+        assert with_alarms(connection, snapshot).alarms == (AlarmState("a", "OK"),)

@@ -141,8 +141,8 @@ def choose(mode: str, shell: Any, write: Callable[[str], object]) -> Display:
 
 def _view(event: object) -> View | None:
     match event:
-        case Seen(snapshot):
-            return watching.watching(snapshot)
+        case Seen(snapshot, earlier):
+            return watching.watching(snapshot, earlier=earlier)
         case Printed(entries):
             return observed.following(entries[-LIVE_LINES:])
         case _:
@@ -158,9 +158,10 @@ def _line(event: object) -> str:
             return f"{action.operation}: {action.what}"
         case Called():
             return ""
-        case Seen(snapshot):
+        case Seen(snapshot, earlier):
             told = "" if snapshot.settled else watching.summary(snapshot)
-            return f"{snapshot.name}: {snapshot.status}" + (f" ({told})" if told else "")
+            whose = ", as asked for before: waiting for it first" if earlier and not snapshot.settled else ""
+            return f"{snapshot.name}: {snapshot.status}" + (f" ({told})" if told else "") + whose
         case Printed(_, new):
             return "\n".join(f"{each.variant}/{each.instance}  {each.text}" for each in new)
         case _:

@@ -72,7 +72,10 @@ class EndpointMagics(SmMagics):
 
     @magic("line", name("the endpoint; all of them without", optional=True), waiting, quiet, output)
     def sm_status(self, given: argparse.Namespace, _cell: str | None) -> Any:
-        """Show an endpoint, or the table of all endpoints; with --wait, once it has settled."""
+        """Show an endpoint, or the table of all endpoints; with --wait, once it has settled.
+
+        During an update that is both fleets, the phase, and how far the traffic has moved.
+        """
         from sm_magics.settle import settle
 
         if given.name is None:
@@ -185,6 +188,8 @@ def find_endpoint(connection: Connection, endpoint: str) -> Snapshot:
 
 def _result(connection: Connection, snapshot: Any, *, done: Any = None, verified: bool = True) -> Endpoint:
     from sm_magics.results import Endpoint
+    from sm_magics.watch import with_alarms
 
+    snapshot = with_alarms(connection, snapshot)
     config = connection.describe("EndpointConfig", snapshot.config_name)
     return Endpoint(snapshot, config, connection.label, done=done, verified=verified, store=connection.artifacts)

@@ -7,13 +7,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-__all__ = ["Badge", "Block", "Code", "Column", "Facts", "Note", "Picture", "Table", "View", "bar", "sparks"]
+__all__ = ["Badge", "Block", "Code", "Column", "Facts", "Note", "Picture", "Table", "View", "badge", "bar", "sparks"]
 
 Tone = Literal["good", "busy", "bad", "plain"]
 BAR_CELLS = 10
 SPARKS = "▁▂▃▄▅▆▇█"
+_TONES: Mapping[str, Tone] = {
+    "InService": "good",
+    "Creating": "busy",
+    "Updating": "busy",
+    "SystemUpdating": "busy",
+    "RollingBack": "busy",
+    "Deleting": "busy",
+    "Failed": "bad",
+    "OutOfService": "bad",
+    "UpdateRollbackFailed": "bad",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +100,11 @@ class View:
     title: str
     badge: Badge | None = None
     blocks: tuple[Block, ...] = ()
+
+
+def badge(status: str) -> Badge:
+    """Return the badge of an endpoint's status."""
+    return Badge(status, _TONES.get(status, "plain"))
 
 
 def bar(share: float) -> str:

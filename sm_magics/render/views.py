@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-from sm_magics.render.view import Badge, Code, Column, Facts, Note, Table, View, bar
+from sm_magics.render.view import Badge, Code, Column, Facts, Note, Table, View, badge, bar
+from sm_magics.render.watching import update
 from sm_magics.spec.amounts import duration
 from sm_magics.target import percent
 
@@ -15,11 +16,10 @@ if TYPE_CHECKING:
     from sm_magics.faults import Fault
     from sm_magics.inventory import Deletion, Inventory
     from sm_magics.plan import Action, Plan
-    from sm_magics.render.view import Block, Tone
+    from sm_magics.render.view import Block
     from sm_magics.watch import Snapshot, VariantState
 
 __all__ = [
-    "badge",
     "deletion",
     "endpoint",
     "endpoints",
@@ -38,22 +38,6 @@ _ALL_OF_IT = {
     "stuck-creating": "every new instance",
     "quota": "every new instance",
 }
-_TONES: Mapping[str, Tone] = {
-    "InService": "good",
-    "Creating": "busy",
-    "Updating": "busy",
-    "SystemUpdating": "busy",
-    "RollingBack": "busy",
-    "Deleting": "busy",
-    "Failed": "bad",
-    "OutOfService": "bad",
-    "UpdateRollbackFailed": "bad",
-}
-
-
-def badge(status: str) -> Badge:
-    """Return the badge of an endpoint's status."""
-    return Badge(status, _TONES.get(status, "plain"))
 
 
 def endpoint(
@@ -66,6 +50,8 @@ def endpoint(
 ) -> View:
     """Return the card of an endpoint: what serves, with which weight, on what, and what was just done to it.
 
+    While an update is under way that is both fleets, the one that serves and the one that is coming.
+
     Parameters
     ----------
     config
@@ -77,8 +63,9 @@ def endpoint(
     body
         The cell that would reproduce the endpoint.
     """
-    blocks: list[Block] = [
-        Facts((("config", snapshot.config_name), ("connection", where), *_capture(snapshot.raw))),
+    about = (("connection", where), *_capture(snapshot.raw))
+    blocks: list[Block] = list(update(snapshot, about)) or [
+        Facts((("config", snapshot.config_name), *about)),
         _variants(snapshot, config),
     ]
     if snapshot.failure_reason:

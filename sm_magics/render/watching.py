@@ -9,8 +9,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from sm_magics.render.view import Column, Facts, Note, Table, View, bar
-from sm_magics.render.views import badge
+from sm_magics.render.view import Column, Facts, Note, Table, View, badge, bar
 from sm_magics.spec import policy_words
 from sm_magics.target import percent
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from sm_magics.render.view import Block
     from sm_magics.watch import Snapshot, VariantState
 
-__all__ = ["summary", "watching"]
+__all__ = ["summary", "update", "watching"]
 
 _PHASES = {
     "Creating": "starting",
@@ -29,15 +28,22 @@ _PHASES = {
     "ActivatingTraffic": "moving traffic",
     "Baking": "baking",
 }
+_EARLIER = "This change was asked for before. It is waited for, and then the cell's own is planned anew."
 _STATES = {"OK": "OK", "ALARM": "in ALARM", "INSUFFICIENT_DATA": "no data yet"}
 _BAKING = re.compile(r"Baking for (\d+) seconds")
 MINUTE = 60
 
 
-def watching(snapshot: Snapshot) -> View:
-    """Return the card of an endpoint that is on its way."""
-    blocks = _update(snapshot) if _is_update(snapshot) else _alone(snapshot)
-    return View(f"Endpoint {snapshot.name}", badge(snapshot.status), tuple(blocks))
+def watching(snapshot: Snapshot, *, earlier: bool = False) -> View:
+    """Return the card of an endpoint that is on its way, maybe to what was asked for `earlier` than by this cell."""
+    blocks = update(snapshot, (("elapsed", _span(snapshot.elapsed)),)) or tuple(_alone(snapshot))
+    notes = (Note(_EARLIER),) if earlier else ()
+    return View(f"Endpoint {snapshot.name}", badge(snapshot.status), (*blocks, *notes))
+
+
+def update(snapshot: Snapshot, about: Sequence[tuple[str, str]]) -> tuple[Block, ...]:
+    """Return what there is to say of an update that is under way, and `about` it; nothing where there is none."""
+    return tuple(_update(snapshot, about)) if _is_update(snapshot) else ()
 
 
 def summary(snapshot: Snapshot) -> str:
@@ -73,7 +79,7 @@ def _alone(snapshot: Snapshot) -> Iterator[Block]:
     yield Table(columns, tuple(map(row, states)))
 
 
-def _update(snapshot: Snapshot) -> Iterator[Block]:
+def _update(snapshot: Snapshot, about: Sequence[tuple[str, str]]) -> Iterator[Block]:
     policy = policy_words(snapshot.raw.get("LastDeploymentConfig") or {})
     told = [
         ("phase", " · ".join(filter(None, [_phase(snapshot), _steps(snapshot), _time(snapshot)]))),
@@ -81,7 +87,7 @@ def _update(snapshot: Snapshot) -> Iterator[Block]:
         ("policy", policy),
         ("new", snapshot.pending_config or ""),
         ("old", snapshot.config_name),
-        ("elapsed", _span(snapshot.elapsed)),
+        *about,
     ]
     yield Facts(tuple(pair for pair in told if pair[1]))
     yield _fleets(snapshot)
