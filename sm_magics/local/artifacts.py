@@ -7,6 +7,7 @@ there is fetched with the user's AWS credentials, by a process of its own, and k
 from __future__ import annotations
 
 import asyncio
+import gzip
 import hashlib
 import os
 import shutil
@@ -25,6 +26,8 @@ __all__ = ["Artifacts", "Unpackable", "Unreadable"]
 
 
 _UNPACKING = ".unpacking-"
+MAX_FILES = 100_000  # of one archive; ours, as tarfile keeps each in memory
+MAX_HEADER = 1 << 20  # bytes of a long name or of extended headers, which tarfile reads at once
 
 
 class Unreadable(Exception):  # noqa: N818 - says what the data is
@@ -143,11 +146,22 @@ def _digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+class _Unzipped(gzip.GzipFile):
+    """A packed file of which nobody reads much at once, so that a few packed bytes cannot fill the memory."""
+
+    def read(self, size: int | None = -1) -> bytes:
+        if size is None or not 0 <= size <= MAX_HEADER:
+            raise tarfile.ReadError(f"a header of {size} bytes is too long")
+        return super().read(size)
+
+
 def _unpack(archive: Path, target: Path) -> None:
     scratch = Path(tempfile.mkdtemp(dir=target.parent, prefix=_UNPACKING))
     try:
-        with tarfile.open(archive, "r:gz") as tar:
-            for member in tar:
+        with _Unzipped(archive) as unzipped, tarfile.open(fileobj=unzipped, mode="r:") as tar:
+            for number, member in enumerate(tar):
+                if number == MAX_FILES:
+                    raise Unpackable(f"it has more than {MAX_FILES:,} files")
                 if not (member.isfile() or member.isdir()):
                     raise Unpackable(f"'{member.name}' is a link or a device")
                 tar.extract(member, scratch, filter="data")

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sm_magics.local import artifacts as module
 from sm_magics.local.artifacts import Artifacts, Unpackable, Unreadable, _unpack
 
 PLAIN = os.environ | {"AWS_EC2_METADATA_DISABLED": "true"}
@@ -112,6 +113,23 @@ def test_what_no_host_of_containers_would_unpack_leaves_nothing_behind(artifacts
         asyncio.run(artifacts.unpack(url))
     assert list((tmp_path / "state" / "models").iterdir()) == []
     assert not list(tmp_path.rglob("evil"))
+
+
+@pytest.mark.parametrize("kind", [tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME, tarfile.GNUTYPE_LONGLINK])
+def test_a_header_that_claims_much_is_refused_before_it_is_read(artifacts, tmp_path, kind):
+    member = tarfile.TarInfo("a")
+    member.type, member.size = kind, 4 << 30
+    packed = gzip.compress(member.tobuf() + bytes(2 << 20))
+    with pytest.raises(Unpackable, match="is too long"):
+        asyncio.run(artifacts.unpack(stored(tmp_path, packed)))
+    assert list((tmp_path / "state" / "models").iterdir()) == []
+
+
+def test_an_archive_of_files_without_end_is_refused(artifacts, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "MAX_FILES", 10)
+    asyncio.run(artifacts.unpack(stored(tmp_path, tar(*((str(each), b"") for each in range(10))))))
+    with pytest.raises(Unpackable, match="more than 10 files"):
+        asyncio.run(artifacts.unpack(stored(tmp_path, tar(*((str(each), b"") for each in range(11))))))
 
 
 def test_an_absolute_name_stays_below_the_directory(artifacts, tmp_path):

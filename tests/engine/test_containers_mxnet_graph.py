@@ -93,6 +93,7 @@ def test_a_sigmoid_never_overflows(value):
         (graph(("dot", ["w"], {"transpose_a": "True"})), {"w": WEIGHT}, "transposes its data"),
         (graph(("dot", ["w"])), {"w": WEIGHT[:, 0]}, "cannot be read"),
         (graph(("dot", ["w"])), {"w": np.zeros((4, 0))}, "empty weight"),
+        (graph(("dot", ["w"]), ("broadcast_add", ["b"])), {"w": WEIGHT, "b": [[]]}, "empty bias"),
         (graph(("dot", ["w"]), ("broadcast_add", ["b"])), {"w": WEIGHT, "b": [[1, 2]]}, "1 numbers meet 2"),
         (graph(("FullyConnected", ["w", "b"])), {"w": WEIGHT, "b": [1, 2]}, "2 biases for 4 outputs"),
         (graph(("softmax", [])), {}, "no weights"),
@@ -107,6 +108,13 @@ def test_a_sigmoid_never_overflows(value):
 def test_what_cannot_be_compiled_is_told(symbol, params, text):
     with pytest.raises(LoadError, match=text):
         compile_graph(symbol, {name: ndarray(matrix) for name, matrix in params.items()})
+
+
+@pytest.mark.parametrize("shape", [(2**62, 0), (0, 2**62)])
+@pytest.mark.parametrize("attributes", [{}, {"transpose_b": "True"}])
+def test_a_weight_without_numbers_is_told_at_once_however_many_rows_it_claims(shape, attributes):
+    with pytest.raises(LoadError, match="empty weight"):
+        compile_graph(graph(("dot", ["w"], attributes)), {"w": NDArray(shape, ())})
 
 
 JSON = st.recursive(

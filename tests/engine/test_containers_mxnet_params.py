@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 import struct
 
 import numpy as np
@@ -48,9 +49,15 @@ def dense(version, dimensions, values, kind=0):
     return head + CONTEXT + struct.pack("<i", kind) + stored(values, kind)
 
 
-def row_sparse(dimensions, rows, values):
+def row_sparse(dimensions, rows, values, kind=6):
     head = struct.pack("<Ii", V2, 1) + shape((len(rows), *dimensions[1:])) + shape(dimensions) + CONTEXT
-    return head + struct.pack("<ii", 0, 6) + shape([len(rows)]) + stored(values, 0) + stored(rows, 6)
+    return head + struct.pack("<ii", 0, kind) + shape([len(rows)]) + stored(values, 0) + stored(rows, kind)
+
+
+def scalar_row_sparse():
+    """Return what only V3 can say: a single number, but stored by rows."""
+    head = struct.pack("<Ii", V3, 1) + shape(()) + shape(()) + CONTEXT
+    return head + struct.pack("<ii", 0, 6) + shape([1]) + stored([5], 0) + stored([0], 6)
 
 
 def csr(dimensions, starts, columns, values):
@@ -142,6 +149,9 @@ def test_garbage_is_an_error(data):
         (csr((1, 2), [0, 1], [2], [5]), "do not fit"),
         (csr((1, 2), [0, 1], [-1], [5]), "do not fit"),
         (csr((1, 2, 3), [0, 1], [0], [5]), "unpack"),
+        (scalar_row_sparse(), "has no rows"),
+        (row_sparse((2, 1), [math.inf], [5], kind=0), "infinity"),
+        (row_sparse((2, 1), [math.nan], [5], kind=0), "NaN"),
         (row_sparse((2, 1), [2], [5]), "do not fit"),
         (row_sparse((2, 1), [-1], [5]), "do not fit"),
     ],

@@ -224,19 +224,13 @@ class Engine:
         self.call("CreateModel", ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
         return name
 
-    def config(self, name, *variants):
-        """Make an endpoint config; a variant is (name, model) and, if given, weight and count."""
-        rows = [
-            {
-                "VariantName": variant,
-                "ModelName": model,
-                "InstanceType": "ml.m5.large",
-                "InitialInstanceCount": (rest[1:] or [1])[0],
-                "InitialVariantWeight": (rest or [1])[0],
-            }
-            for variant, model, *rest in variants
-        ]
-        self.call("CreateEndpointConfig", EndpointConfigName=name, ProductionVariants=rows)
+    def config(self, name, *variants, shadow=None, capture=None):
+        """Make an endpoint config; a variant, also a shadow, is (name, model) and, if given, weight and count."""
+        others = {"DataCaptureConfig": capture} if capture else {}
+        if shadow:
+            others["ShadowProductionVariants"] = [_variant(*shadow)]
+        rows = [_variant(*each) for each in variants]
+        self.call("CreateEndpointConfig", EndpointConfigName=name, ProductionVariants=rows, **others)
         return name
 
     def serve(self, name, bias=0.0, count=1):
@@ -278,6 +272,16 @@ class Engine:
         """Stop it as a user does; return its exit status."""
         self.process.send_signal(signal.SIGTERM)
         return self.process.wait(timeout=90)
+
+
+def _variant(name, model, weight=1, count=1):
+    return {
+        "VariantName": name,
+        "ModelName": model,
+        "InstanceType": "ml.m5.large",
+        "InitialInstanceCount": count,
+        "InitialVariantWeight": weight,
+    }
 
 
 def children(pid):

@@ -101,6 +101,8 @@ def _dot(operands: Sequence[NDArray], attributes: Mapping[str, str]) -> Layer:
     if _is_true(attributes, "transpose_a"):
         raise LoadError("the model transposes its data, which is not known here")
     rows, columns = operands[0].shape
+    if not rows or not columns:  # the other number may be anything
+        raise LoadError("the model has an empty weight")
     if _is_true(attributes, "transpose_b"):
         return _product([operands[0].values[row * columns : (row + 1) * columns] for row in range(rows)], columns)
     return _product([operands[0].values[column::columns] for column in range(columns)], rows)
@@ -117,8 +119,6 @@ def _fully_connected(operands: Sequence[NDArray], attributes: Mapping[str, str])
 
 
 def _product(weights: Sequence[Sequence[float]], inputs: int) -> Layer:
-    if not weights or not inputs:
-        raise LoadError("the model has an empty weight")
     if len(weights) == 1:
         only = weights[0]
         return Layer(lambda row: [sum(map(mul, only, row))], inputs, 1)
@@ -127,6 +127,8 @@ def _product(weights: Sequence[Sequence[float]], inputs: int) -> Layer:
 
 def _broadcast_add(operands: Sequence[NDArray], _: Mapping[str, str]) -> Layer:
     bias = operands[0].values
+    if not bias:
+        raise LoadError("the model has an empty bias")
     if len(bias) == 1:
         only = bias[0]
         return Layer(lambda row: [value + only for value in row])

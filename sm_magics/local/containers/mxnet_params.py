@@ -49,7 +49,7 @@ def read_params(data: bytes) -> dict[str, NDArray]:
     """
     try:
         return _read_list(_Reader(data))
-    except (ValueError, struct.error) as error:
+    except (ValueError, OverflowError, struct.error) as error:  # an infinite index overflows
         raise LoadError(f"the parameters cannot be read: {error}") from None
 
 
@@ -128,8 +128,8 @@ def _read_stored(reader: _Reader, storage: int, *, scalars: bool) -> NDArray | N
     values = _read_values(reader, kind, shape if stored is None else stored)
     if storage == _DENSE:
         return NDArray(shape, values)
-    if prod(shape) > _MOST_UNPACKED:
-        raise ValueError(f"a sparse array of shape {shape} is too large")
+    if not shape or prod(shape) > _MOST_UNPACKED:
+        raise ValueError(f"a sparse array of shape {shape} {'is too large' if shape else 'has no rows'}")
     lists = [tuple(map(int, _read_values(reader, kind, length))) for kind, length in indices]
     unpack = _unpack_rows if storage == _ROW_SPARSE else _unpack_csr
     return NDArray(shape, unpack(shape, values, *lists))
