@@ -15,8 +15,9 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.errors import EngineError
-from sm_magics.local import lifecycle, rollout
-from sm_magics.local.fleet import Fleet, Host, StartFailed
+from sm_magics.local import lifecycle, progress, rollout
+from sm_magics.local.fleet import Fleet
+from sm_magics.local.host import StartFailed
 from sm_magics.local.router import Route
 from sm_magics.local.shifting import RolledBack, Serving, Shift, Stuck, parts
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from sm_magics.local.capture import Captures
+    from sm_magics.local.host import Host
     from sm_magics.local.lifecycle import Endpoint, Variant
     from sm_magics.local.rollout import Step
     from sm_magics.local.store import Store
@@ -247,17 +249,17 @@ class _Observer:
         self._now = now
 
     def launched(self, counts: Mapping[str, int]) -> None:
-        self._show(lambda endpoint: lifecycle.progress(endpoint, counts))
+        self._show(lambda endpoint: progress.launched(endpoint, counts))
 
     def shifted(self, step: Step, status: str) -> None:
         told = step.activating if status == "ActivatingTraffic" else step.baking
-        self._show(lambda each: lifecycle.shift(each, step.share, status, lambda v: told(v.name), self._now()))
+        self._show(lambda each: progress.shift(each, step.share, status, lambda v: told(v.name), self._now()))
 
     def left(self, counts: Mapping[str, int]) -> None:
-        self._show(lambda endpoint: lifecycle.left(endpoint, counts))
+        self._show(lambda endpoint: progress.left(endpoint, counts))
 
     def retiring(self) -> None:
-        self._show(lambda endpoint: lifecycle.retiring(endpoint, self._now()))
+        self._show(lambda endpoint: progress.retiring(endpoint, self._now()))
 
     def _show(self, change: Callable[[Endpoint], Endpoint]) -> None:
         endpoint = self._store.endpoint(self._name)

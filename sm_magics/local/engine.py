@@ -23,7 +23,7 @@ from sm_magics.local.cloudwatch import CloudWatch
 from sm_magics.local.deployment import Deployments
 from sm_magics.local.endpoints import Endpoints
 from sm_magics.local.faults import FaultApi, Faults
-from sm_magics.local.fleet import Host
+from sm_magics.local.host import Host
 from sm_magics.local.http import Connection, Exchange, message
 from sm_magics.local.logs import Logs
 from sm_magics.local.metrics import Metrics

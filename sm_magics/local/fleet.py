@@ -4,69 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
-import tempfile
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sm_magics.local import containers
-from sm_magics.local.artifacts import Unpackable, Unreadable
-from sm_magics.local.instance import Instance, Program
-from sm_magics.local.router import Lane, Parking
+from sm_magics.local.host import StartFailed
+from sm_magics.local.router import Lane
 from sm_magics.local.tap import Shadow, Tap, shadow_share
-from sm_magics.local.tcp_instance import TcpInstance
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
     from fractions import Fraction
 
-    from sm_magics.local.artifacts import Artifacts
     from sm_magics.local.capture import Capture
-    from sm_magics.local.faults import Faults
-    from sm_magics.local.instance import Launcher, Serving
+    from sm_magics.local.host import Host
+    from sm_magics.local.instance import Serving
     from sm_magics.local.lifecycle import Variant
-    from sm_magics.local.logs import Logs, LogStream
-    from sm_magics.local.tally import Meter
 
-__all__ = ["Fleet", "Host", "StartFailed"]
+__all__ = ["Fleet"]
 
 _LOG = logging.getLogger(__name__)
 FIRST_PAUSE = 0.05  # seconds before a dead instance is started again; doubled each time, while it keeps dying
 LONGEST_PAUSE = 10.0
 STABLE_SECONDS = 30.0  # after which an instance's death counts as its first
-HEALTHY = 200  # the contract's answer to /ping
 DRAIN_SECONDS = 70.0  # a model may take 60 s to answer
 SHADOW_SECONDS = 1.0  # nobody waits for the answers of a shadow variant
-
-
-class StartFailed(Exception):  # noqa: N818 - named for what happened
-    """A variant cannot be started; the text is the service's FailureReason."""
-
-
-class Host:
-    """What fleets need of the machine to run instances: one for the whole engine.
-
-    `meter` returns what counts the invocations of a variant, given the names of the endpoint, variant and config.
-    """
-
-    def __init__(  # noqa: PLR0913, PLR0917 - what it stands for
-        self,
-        launcher: Launcher,
-        artifacts: Artifacts,
-        logs: Logs,
-        faults: Faults,
-        new_id: Callable[[], str],
-        meter: Callable[[str, str, str], Meter],
-    ) -> None:
-        self.launcher = launcher
-        self.faults = faults
-        self.artifacts = artifacts
-        self.logs = logs
-        self.new_id = new_id
-        self.meter = meter
-        self.parking = Parking()
 
 
 def _unheard(_: Mapping[str, int]) -> None:
@@ -105,7 +67,8 @@ class Fleet:
         self._host = host
         self._wanted = dict.fromkeys(self._variants, 0)
         self._born: dict[Serving, tuple[float, float]] = {}  # of replacements: when, and the pause before it
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._replacing: set[asyncio.Task[None]] = set()
+        self._retiring: dict[Serving, asyncio.Task[None]] = {}
         self._stopping = False
         self._capture = capture
         self.lanes = {
@@ -173,19 +136,18 @@ class Fleet:
         surplus = [each for name, count in counts.items() for each in self.lanes[name].instances[count:]]
         for instance in surplus:
             self.lanes[instance.variant].instances.remove(instance)
-        await asyncio.gather(*(self._retire(each) for each in surplus))
+        await self._retire(surplus)
 
     async def stop(self) -> None:
         """Answer what is under way, then end every instance."""
         for lane in self.lanes.values() if not self._stopping else ():
             lane.meter.users -= 1
         self._stopping = True
-        for task in self._tasks:
+        for task in self._replacing:
             task.cancel()
         if self._shadow:
             self._shadow.close()
-        instances = [each for lane in self.lanes.values() for each in lane.instances]
-        await asyncio.gather(*(self._retire(each) for each in instances))
+        await self._retire([*self._retiring, *(each for lane in self.lanes.values() for each in lane.instances)])
         for lane in self.lanes.values():
             lane.instances.clear()
             lane.abandon()
@@ -197,82 +159,35 @@ class Fleet:
         self._join(instance)
         progress(self.counts)
 
+    async def _started(self, variant: Variant) -> Serving:
+        return await self._host.start(self._endpoint, variant, self.lanes[variant.name], self._ended)
+
     def _join(self, instance: Serving) -> None:
         lane = self.lanes[instance.variant]
         lane.instances.append(instance)
         lane.release()
 
-    async def _started(self, variant: Variant) -> Serving:
-        name = self._host.new_id()
-        log = self._host.logs.stream(self._endpoint, variant.name, name)
-        directory = await self._model_directory(variant, log)
-        await self._unstuck(self.lanes[variant.name])
-        program = Program(variant.image, directory, _environment(variant, directory), log)
-        kind = Instance if containers.local_command(variant.image) is None else TcpInstance
-        instance: Serving = kind(name, variant.name, self._ended)
-        late = False
-        try:
-            async with asyncio.timeout(variant.startup_seconds):
-                await instance.launch(self._host.launcher, program)
-                health = await instance.ping()
-        except OSError as error:  # TimeoutError is one too
-            health, late = None, isinstance(error, TimeoutError)
-            slow = f" did not answer its health check in {variant.startup_seconds:g} s"
-            log.write("ERROR the container" + (slow if late else f"'s process cannot be started: {error}"))
-        except BaseException:
-            self._abort(instance)
-            raise
-        fault = self.lanes[variant.name].fault
-        if fault is not None and fault.unhealthy:
-            log.write("ERROR GET /ping is answered with 500: a fault on purpose, ping=fail")
-            health = None
-        if health is None or health.status != HEALTHY:
-            self._abort(instance)
-            raise StartFailed(_why(variant, ended=health is None and not late and kind is TcpInstance))
-        instance.ready = True
-        return instance
+    async def _retire(self, instances: Iterable[Serving]) -> None:
+        """Have instances take no more requests, answer those under way, and end.
 
-    async def _unstuck(self, lane: Lane) -> None:
-        """Wait for as long as a fault keeps a lane's instances from coming up."""
-        while lane.fault is not None and lane.fault.stuck:
-            await lane.fault.over.wait()
+        Whoever waits for that may give up, as an update does that runs out of time: the answers are given all the same.
+        """
+        for each in instances:
+            if each not in self._retiring:
+                self._retiring[each] = asyncio.get_running_loop().create_task(self._drain(each))
+        await asyncio.shield(asyncio.gather(*(self._retiring[each] for each in instances)))
 
-    def _abort(self, instance: Serving) -> None:
-        instance.close()
-        if instance.pid is not None:
-            self._host.launcher.kill(instance.pid)
-
-    async def _model_directory(self, variant: Variant, log: LogStream) -> Path:
-        url = variant.model_data_url
-        try:
-            if url is None:
-                return self._host.artifacts.empty()
-            return await self._host.artifacts.unpack(url)
-        except Unreadable as error:
-            log.write(f"ERROR the model data at {url} cannot be read: {error}")
-            raise StartFailed(
-                f'Failed to download model data for container "container_1" from URL: "{url}". Please ensure that '
-                "there is an object located at the URL and that the role passed to CreateModel has permissions to "
-                "download the object."
-            ) from None
-        except Unpackable as error:
-            log.write(f"ERROR the model data at {url} cannot be unpacked: {error}")
-            raise StartFailed(
-                f'Failed to extract model data archive for container "container_1" from URL "{url}". Please ensure '
-                "that the object located at the URL is a valid tar.gz archive."
-            ) from None
-
-    async def _retire(self, instance: Serving) -> None:
-        """Take no more requests, answer those under way, and end."""
+    async def _drain(self, instance: Serving) -> None:
         instance.ready = False
         try:
             async with asyncio.timeout(SHADOW_SECONDS if self._variants[instance.variant].shadow else DRAIN_SECONDS):
                 await instance.drained()
         except TimeoutError:
             _LOG.warning("%s of %s did not answer in time and is stopped", instance.name, self._endpoint)
-            self._abort(instance)
+            self._host.abort(instance)
         finally:
             instance.close()
+            del self._retiring[instance]
 
     def _ended(self, instance: Serving) -> None:
         """Start an instance anew that died by itself."""
@@ -287,8 +202,8 @@ class Fleet:
         log.write(f"ERROR the container {what}; a new instance is started")
         pause = self._pause(*self._born.pop(instance, (0.0, 0.0)))
         task = asyncio.get_running_loop().create_task(self._replace(self._variants[instance.variant], pause))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._replacing.add(task)
+        task.add_done_callback(self._replacing.discard)
 
     async def _replace(self, variant: Variant, pause: float) -> None:
         while not self._stopping:
@@ -304,7 +219,7 @@ class Fleet:
                 pause = LONGEST_PAUSE
                 continue
             if len(self.lanes[variant.name].instances) >= self._wanted[variant.name]:
-                await self._retire(instance)  # scaled in meanwhile
+                await self._retire([instance])  # scaled in meanwhile
             else:
                 self._born[instance] = asyncio.get_running_loop().time(), pause
                 self._join(instance)
@@ -324,27 +239,3 @@ async def _all(starts: Iterable[Coroutine[None, None, None]]) -> None:
                 group.create_task(each)
     except ExceptionGroup as failures:
         raise failures.exceptions[0] from None
-
-
-def _why(variant: Variant, *, ended: bool) -> str:
-    if ended:
-        return (
-            f"CannotStartContainerError. Please ensure the model container for variant {variant.name} starts correctly "
-            f"when invoked with 'docker run {variant.image} serve'"
-        )
-    return (
-        f"The primary container for production variant {variant.name} did not pass the ping health check. "
-        "Please check CloudWatch logs for this endpoint."
-    )
-
-
-def _environment(variant: Variant, directory: Path) -> Mapping[str, str]:
-    """Return the environment that the container contract names, and nothing of the user's."""
-    return {
-        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
-        "HOME": tempfile.gettempdir(),  # not the user's: there are credentials in it
-        "LANG": "C.UTF-8",
-        "SM_MODEL_DIR": str(directory),
-        "SAGEMAKER_BIND_TO_PORT": "8080",
-        **variant.environment,
-    }

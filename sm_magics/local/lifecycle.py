@@ -16,8 +16,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
-    from fractions import Fraction
+    from collections.abc import Iterable, Mapping
 
 __all__ = [
     "Change",
@@ -29,15 +28,12 @@ __all__ = [
     "create",
     "delete",
     "fail",
-    "left",
     "lose",
+    "marked",
     "mix",
-    "progress",
     "rescale",
     "retained",
-    "retiring",
     "settle",
-    "shift",
     "update",
 ]
 
@@ -210,53 +206,11 @@ def rescale(endpoint: Endpoint, changes: Mapping[str, Change], now: float) -> En
             desired_weight=variant.desired_weight if change.weight is None else change.weight,
             desired_count=variant.desired_count if change.count is None else change.count,
         )
-        return _marked(wanted, "Updating", now)
+        return marked(wanted, "Updating", now)
 
     variants = tuple(changed(each) for each in endpoint.variants)
     _must_have_traffic(variants)
     return replace(endpoint, status="Updating", modified=now, variants=variants, failure_reason=None)
-
-
-def progress(endpoint: Endpoint, counts: Mapping[str, int]) -> Endpoint:
-    """Tell how many instances of each variant of the fleet under way answer by now."""
-    if endpoint.pending is None:
-        return endpoint
-    variants = tuple(replace(each, current_count=counts.get(each.name, 0)) for each in endpoint.pending.variants)
-    return replace(endpoint, pending=replace(endpoint.pending, variants=variants))
-
-
-def left(endpoint: Endpoint, counts: Mapping[str, int]) -> Endpoint:
-    """Tell how many instances of each variant the old fleet of a deployment has by now."""
-    variants = tuple(replace(each, current_count=counts.get(each.name, 0)) for each in endpoint.variants)
-    return replace(endpoint, variants=variants)
-
-
-def shift(endpoint: Endpoint, share: Fraction, status: str, told: Callable[[Variant], str], now: float) -> Endpoint:
-    """Tell of a deployment under way: the new fleet has `share` of the traffic, and `status` is what happens to it.
-
-    `told` returns the message for a variant of the new fleet.
-    """
-    if endpoint.pending is None:
-        return endpoint
-
-    def new(each: Variant) -> Variant:
-        text = None if each.shadow else told(each)
-        since = each.status_since if (each.status, each.status_message) == (status, text) else now
-        weight = float(each.desired_weight * share)
-        return replace(each, current_weight=weight, status=status, status_message=text, status_since=since)
-
-    pending = replace(endpoint.pending, variants=tuple(map(new, endpoint.pending.variants)))
-    left = tuple(replace(each, current_weight=float(each.desired_weight * (1 - share))) for each in endpoint.variants)
-    return replace(endpoint, pending=pending, variants=left)
-
-
-def retiring(endpoint: Endpoint, now: float) -> Endpoint:
-    """Tell that the old fleet of a deployment is being stopped."""
-    left = tuple(
-        replace(_marked(each, "Deleting", now), status_message=f"Terminating {each.current_count} instance(s).")
-        for each in endpoint.variants
-    )
-    return replace(endpoint, variants=left)
 
 
 def settle(endpoint: Endpoint, now: float) -> Endpoint:
@@ -297,7 +251,7 @@ def mix(endpoint: Endpoint, reason: str, now: float) -> Endpoint:
 
 def lose(endpoint: Endpoint, reason: str, now: float) -> Endpoint:
     """Mark an endpoint whose fleet can no longer be started as `OutOfService`: nothing of it serves."""
-    gone = tuple(replace(_marked(each, None, now), current_weight=0.0, current_count=0) for each in endpoint.variants)
+    gone = tuple(replace(marked(each, None, now), current_weight=0.0, current_count=0) for each in endpoint.variants)
     lost = replace(endpoint, status="OutOfService", variants=gone, pending=None, modified=now)
     return replace(lost, failure_reason=reason[:1024])
 
@@ -331,11 +285,11 @@ def _must_have_traffic(variants: Iterable[Variant]) -> None:
 
 
 def _launching(variant: Variant, now: float) -> Variant:
-    marked = _marked(variant, "Creating", now)
-    return replace(marked, status_message=f"Launching {variant.desired_count} instance(s).")
+    return replace(marked(variant, "Creating", now), status_message=f"Launching {variant.desired_count} instance(s).")
 
 
-def _marked(variant: Variant, status: str | None, now: float) -> Variant:
+def marked(variant: Variant, status: str | None, now: float) -> Variant:
+    """Return a variant with another status, and no message yet."""
     return replace(variant, status=status, status_message=None, status_since=now)
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from fractions import Fraction
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from sm_magics.local.fleet import StartFailed
+from sm_magics.local.host import StartFailed
 from sm_magics.local.router import Part
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Coroutine, Mapping, Sequence
 
     from sm_magics.local.fleet import Fleet
     from sm_magics.local.rollout import Rollout, Step
@@ -119,25 +119,31 @@ class Shift:
         if step.seconds or step.share < 1:
             await asyncio.sleep(0)
             self._observer.shifted(step, "Baking")
-        await self._bake(step.seconds)
+        await self._watch(asyncio.sleep(step.seconds))
         for fleet, _ in self._old:
-            await self._scale_old(fleet, {name: step.old[name] for name in fleet.lanes if name in step.old})
+            counts = {name: step.old[name] for name in fleet.lanes if name in step.old}
+            await self._watch(self._scale_old(fleet, counts))
 
-    async def _bake(self, seconds: float) -> None:
-        """Wait, and look at the alarms. One that was in ALARM before counts as well: the service's way is not known."""
-        loop = asyncio.get_running_loop()
-        end = loop.time() + seconds
-        while True:
-            names = self._observer.alarmed(self._rollout.alarms)
-            if names:
-                raise RolledBack(
-                    f"One or more alarms [{', '.join(names)}] in AutoRollbackConfiguration went into ALARM state "
-                    "during the deployment, so it was rolled back."
-                )
-            left = end - loop.time()
-            if left <= 0:
-                return
-            await asyncio.sleep(min(left, LOOK_SECONDS))
+    async def _watch(self, doing: Coroutine[Any, Any, None]) -> None:
+        """Do something, and end it when an alarm goes off meanwhile.
+
+        One that was in ALARM before counts as well: the service's way is not known.
+        """
+        task = asyncio.get_running_loop().create_task(doing)
+        try:
+            while True:
+                names = self._observer.alarmed(self._rollout.alarms)
+                if names:
+                    raise RolledBack(
+                        f"One or more alarms [{', '.join(names)}] in AutoRollbackConfiguration went into ALARM state "
+                        "during the deployment, so it was rolled back."
+                    )
+                if task.done():
+                    return task.result()
+                await asyncio.wait([task], timeout=LOOK_SECONDS)
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
 
     async def _go_back(self, failure: Exception) -> None:
         """Give the old fleet all it had, then stop the new one."""

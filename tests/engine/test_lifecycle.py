@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from sm_magics.local import lifecycle
+from sm_magics.local import lifecycle, progress
 from sm_magics.local.lifecycle import Change, Endpoint, Refused, Variant
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/boston"
@@ -41,7 +41,7 @@ def test_a_new_endpoint_serves_nothing_until_it_settles():
 
 
 def test_progress_tells_the_instances_that_answer_by_now():
-    pending = lifecycle.progress(created(variant("A", count=3)), {"A": 2}).pending
+    pending = progress.launched(created(variant("A", count=3)), {"A": 2}).pending
     assert pending is not None
     assert pending.variants[0].current_count == 2
 
@@ -214,7 +214,7 @@ class AnyHistory(RuleBasedStateMachine):
     @precondition(under_way)
     @rule(count=st.integers(0, 3))
     def progress(self, count):
-        self.becomes(lifecycle.progress(self.endpoint, dict.fromkeys("ABC", count)))
+        self.becomes(progress.launched(self.endpoint, dict.fromkeys("ABC", count)))
 
     @precondition(shifting)
     @rule(
@@ -223,7 +223,7 @@ class AnyHistory(RuleBasedStateMachine):
     )
     def shift(self, step, status):
         self.share += (1 - self.share) * step
-        self.becomes(lifecycle.shift(self.endpoint, self.share, status, lambda v: f"about {v.name}", self.tick()))
+        self.becomes(progress.shift(self.endpoint, self.share, status, lambda v: f"about {v.name}", self.tick()))
         for each in self.endpoint.pending.variants:
             assert (each.status, each.status_message) == (status, f"about {each.name}")
             assert each.status_since <= self.now
@@ -231,7 +231,7 @@ class AnyHistory(RuleBasedStateMachine):
     @precondition(lambda self: shifting(self) and self.share == 1)
     @rule()
     def retire(self):
-        self.becomes(lifecycle.retiring(self.endpoint, self.tick()))
+        self.becomes(progress.retiring(self.endpoint, self.tick()))
         assert all(each.status == "Deleting" for each in self.endpoint.variants)
 
     @precondition(under_way)

@@ -6,7 +6,7 @@ import sqlite3
 import pytest
 
 from sm_magics.errors import EngineError
-from sm_magics.local import lifecycle
+from sm_magics.local import lifecycle, progress
 from sm_magics.local.alarm import Alarm
 from sm_magics.local.store import VERSION, EndpointConfig, Model, Store
 
@@ -50,7 +50,7 @@ def test_a_drop_is_kept_too(tmp_path):
 
 def test_progress_is_shown_and_not_kept(tmp_path):
     store = run(tmp_path / "s.sqlite", ENDPOINT)
-    shown = lifecycle.progress(ENDPOINT, {"A": 1})
+    shown = progress.launched(ENDPOINT, {"A": 1})
     store.show(shown)
     assert store.endpoint("boston") == shown
     assert Store(tmp_path / "s.sqlite").endpoint("boston") == ENDPOINT

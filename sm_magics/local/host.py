@@ -1,0 +1,155 @@
+"""What instances run on: how one is started, whatever it is, and how it is ended.
+
+An instance counts as started once it has answered its health check. When it does not, why is told in the service's
+words, and the details are in its log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sm_magics.local import containers
+from sm_magics.local.artifacts import Unpackable, Unreadable
+from sm_magics.local.instance import Instance, Program
+from sm_magics.local.router import Parking
+from sm_magics.local.tcp_instance import TcpInstance
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sm_magics.local.artifacts import Artifacts
+    from sm_magics.local.faults import Faults
+    from sm_magics.local.instance import Launcher, Serving
+    from sm_magics.local.lifecycle import Variant
+    from sm_magics.local.logs import Logs, LogStream
+    from sm_magics.local.router import Lane
+    from sm_magics.local.tally import Meter
+
+__all__ = ["Host", "StartFailed"]
+
+HEALTHY = 200  # the contract's answer to /ping
+
+
+class StartFailed(Exception):  # noqa: N818 - named for what happened
+    """A variant cannot be started; the text is the service's FailureReason."""
+
+
+class Host:
+    """What fleets need of the machine to run instances: one for the whole engine.
+
+    `meter` returns what counts the invocations of a variant, given the names of the endpoint, variant and config.
+    """
+
+    def __init__(  # noqa: PLR0913, PLR0917 - what it stands for
+        self,
+        launcher: Launcher,
+        artifacts: Artifacts,
+        logs: Logs,
+        faults: Faults,
+        new_id: Callable[[], str],
+        meter: Callable[[str, str, str], Meter],
+    ) -> None:
+        self._launcher = launcher
+        self._artifacts = artifacts
+        self._new_id = new_id
+        self.faults = faults
+        self.logs = logs
+        self.meter = meter
+        self.parking = Parking()
+
+    async def start(self, endpoint: str, variant: Variant, lane: Lane, ended: Callable[[Serving], None]) -> Serving:
+        """Return a new instance that has answered its health check; `ended` is called when it ends.
+
+        Raises
+        ------
+        StartFailed
+            When it cannot be started.
+        """
+        name = self._new_id()
+        log = self.logs.stream(endpoint, variant.name, name)
+        directory = await self._model_directory(variant, log)
+        await _unstuck(lane)
+        program = Program(variant.image, directory, _environment(variant, directory), log)
+        kind = Instance if containers.local_command(variant.image) is None else TcpInstance
+        instance: Serving = kind(name, variant.name, ended)
+        late = False
+        try:
+            async with asyncio.timeout(variant.startup_seconds):
+                await instance.launch(self._launcher, program)
+                health = await instance.ping()
+        except OSError as error:  # TimeoutError is one too
+            health, late = None, isinstance(error, TimeoutError)
+            slow = f" did not answer its health check in {variant.startup_seconds:g} s"
+            log.write("ERROR the container" + (slow if late else f"'s process cannot be started: {error}"))
+        except BaseException:
+            self.abort(instance)
+            raise
+        fault = lane.fault
+        if fault is not None and fault.unhealthy:
+            log.write("ERROR GET /ping is answered with 500: a fault on purpose, ping=fail")
+            health = None
+        if health is None or health.status != HEALTHY:
+            self.abort(instance)
+            raise StartFailed(_why(variant, ended=health is None and not late and kind is TcpInstance))
+        instance.ready = True
+        return instance
+
+    def abort(self, instance: Serving) -> None:
+        """End an instance at once."""
+        instance.close()
+        if instance.pid is not None:
+            self._launcher.kill(instance.pid)
+
+    async def _model_directory(self, variant: Variant, log: LogStream) -> Path:
+        url = variant.model_data_url
+        try:
+            if url is None:
+                return self._artifacts.empty()
+            return await self._artifacts.unpack(url)
+        except Unreadable as error:
+            log.write(f"ERROR the model data at {url} cannot be read: {error}")
+            raise StartFailed(
+                f'Failed to download model data for container "container_1" from URL: "{url}". Please ensure that '
+                "there is an object located at the URL and that the role passed to CreateModel has permissions to "
+                "download the object."
+            ) from None
+        except Unpackable as error:
+            log.write(f"ERROR the model data at {url} cannot be unpacked: {error}")
+            raise StartFailed(
+                f'Failed to extract model data archive for container "container_1" from URL "{url}". Please ensure '
+                "that the object located at the URL is a valid tar.gz archive."
+            ) from None
+
+
+async def _unstuck(lane: Lane) -> None:
+    """Wait for as long as a fault keeps a lane's instances from coming up."""
+    while lane.fault is not None and lane.fault.stuck:
+        await lane.fault.over.wait()
+
+
+def _why(variant: Variant, *, ended: bool) -> str:
+    if ended:
+        return (
+            f"CannotStartContainerError. Please ensure the model container for variant {variant.name} starts correctly "
+            f"when invoked with 'docker run {variant.image} serve'"
+        )
+    return (
+        f"The primary container for production variant {variant.name} did not pass the ping health check. "
+        "Please check CloudWatch logs for this endpoint."
+    )
+
+
+def _environment(variant: Variant, directory: Path) -> Mapping[str, str]:
+    """Return the environment that the container contract names, and nothing of the user's."""
+    return {
+        "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+        "HOME": tempfile.gettempdir(),  # not the user's: there are credentials in it
+        "LANG": "C.UTF-8",
+        "SM_MODEL_DIR": str(directory),
+        "SAGEMAKER_BIND_TO_PORT": "8080",
+        **variant.environment,
+    }

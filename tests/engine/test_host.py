@@ -1,0 +1,77 @@
+"""One instance's start: what it is given, and what is said when it fails."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from fleetkit import Hosted, variant
+
+from sm_magics.local.faults import Fault
+from sm_magics.local.host import StartFailed
+
+
+def start(folder, given=None, **wanted):
+    """Start one instance; return the host's parts and the instance, or the text of its failure."""
+
+    async def main():
+        hosted = Hosted(folder)
+        for name, value in (given or {}).items():
+            setattr(hosted.launcher, name, value)
+        if hosted.launcher.health is None:
+            hosted.launcher.may_ping.clear()
+        one = variant(**wanted)
+        fleet = hosted.fleet(one)
+        if given and given.get("fault"):
+            hosted.faults.put("boston", given["fault"])
+        try:
+            made = await hosted.host.start("boston", one, fleet.lanes["A"], lambda _: None)
+        except StartFailed as failure:
+            return hosted, str(failure)
+        return hosted, made
+
+    return asyncio.run(main())
+
+
+def test_a_container_gets_what_its_contract_names_and_nothing_of_the_user(tmp_path, monkeypatch):
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "the user's")
+    hosted, made = start(tmp_path, environment={"OWN": "1"})
+    assert (made.name, made.variant, made.ready) == ("i-1", "A", True)
+    (worker,) = hosted.launcher.workers
+    assert worker.image == "linear-learner:1"
+    assert sorted(worker.environment) == ["HOME", "LANG", "OWN", "PATH", "SAGEMAKER_BIND_TO_PORT", "SM_MODEL_DIR"]
+    assert worker.environment["SM_MODEL_DIR"] == str(worker.directory)
+
+
+@pytest.mark.parametrize(
+    ("given", "log"),
+    [
+        ({"health": 503}, ""),
+        ({"health": None}, "ERROR the container did not answer its health check in 0.05 s"),
+        ({"fails": OSError("no more processes")}, "ERROR the container's process cannot be started: no more processes"),
+        ({"fault": Fault("ping")}, "ERROR GET /ping is answered with 500: a fault on purpose"),
+    ],
+)
+def test_a_container_that_is_not_well_is_ended_and_its_log_says_why(tmp_path, given, log):
+    hosted, text = start(tmp_path, given, startup_seconds=0.05 if given.get("health", 0) is None else 20)
+    assert text == (
+        "The primary container for production variant A did not pass the ping health check. "
+        "Please check CloudWatch logs for this endpoint."
+    )
+    assert log in hosted.log("i-1")
+    assert hosted.launcher.killed == [each.pid for each in hosted.launcher.workers]
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [(None, "Failed to download model data for container"), (b"no archive", "Failed to extract model data archive")],
+)
+def test_model_data_that_cannot_be_had_is_said_as_the_service_says_it(tmp_path, content, text):
+    archive = tmp_path / "model.tar.gz"
+    if content:
+        archive.write_bytes(content)
+    hosted, told = start(tmp_path / "state", model_data_url=archive.as_uri())
+    assert text in told
+    assert archive.as_uri() in told
+    assert "ERROR the model data at" in hosted.log("i-1")
+    assert hosted.launcher.workers == []
