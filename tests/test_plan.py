@@ -397,6 +397,12 @@ def test_the_alarms_of_an_earlier_update_go_with_the_next():
     assert steps.actions[4].request == {"AlarmNames": ["sm_magics/boston/A/ModelLatency/0"]}
 
 
+def test_alarms_that_a_retained_policy_names_once_more_stay():
+    live = live_of(wanted(), alarms=frozenset({"sm_magics/boston/A/ModelLatency/0"}))
+    steps = plan(wanted(variant(model="m2"), deployment={"RetainDeploymentConfig": True}), live)
+    assert [each.operation for each in steps.actions] == ["CreateModel", "CreateEndpointConfig", "UpdateEndpoint"]
+
+
 def test_alarms_that_we_may_not_look_at_are_made_all_the_same():
     steps = plan(guarded(variant(model="m2")), live_of(wanted(), alarms=None))
     assert [each.operation for each in steps.actions if each.service == "cloudwatch"] == ["PutMetricAlarm"]

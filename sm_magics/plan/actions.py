@@ -122,6 +122,8 @@ def make_alarms(target: Target, live: Live) -> Iterator[Action]:
 
 def drop_alarms(target: Target, live: Live) -> Iterator[Action]:
     """Delete our alarms of earlier updates: they judge a fleet that is no longer new."""
+    if target.deployment.get("RetainDeploymentConfig"):
+        return  # which names them once more
     used = set(alarms.names_in(alarms.guarded(target).get("DeploymentConfig")))
     old = sorted(each for each in live.alarms or () if each.startswith(alarms.prefix(target.endpoint)))
     if stale := [each for each in old if each not in used]:
