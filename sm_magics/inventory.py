@@ -1,6 +1,6 @@
 """What is ours on a connection, found by its tags, and how it is deleted: in a safe order, and nothing else.
 
-An endpoint goes first, then its alarms, configs and models; a model that another endpoint still serves is kept.
+An endpoint goes first, then its alarms, configs and models; what another endpoint still runs on is kept.
 Alarms are known by their names: we make none that could be taken for somebody else's.
 """
 
@@ -17,7 +17,7 @@ from sm_magics.events import Called, Calling, Planned
 from sm_magics.plan import Action, Plan
 from sm_magics.settle import gone, settle
 from sm_magics.target import ENDPOINT_TAG, MODEL_TAG
-from sm_magics.watch import look
+from sm_magics.watch import look, parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -110,12 +110,14 @@ def deletion(connection: Connection, name: str) -> Deletion:
     alarms = [*_alarms(connection, prefix(name))]
     if snapshot is None and not configs and not models and not alarms:
         return _declared(connection, name, [each for each in owned if each.kind == DECLARED])
-    users = _users(connection, {each.name for each in models}, but=name) if models else {}
+    shared = {each.name for each in (*configs, *models)}
+    users = _users(connection, shared, but=name) if shared else {}
     actions = [_delete("Endpoint", name, snapshot.status)] if snapshot is not None else []
     actions += [_delete_alarm(each.name) for each in alarms]
-    actions += [_delete("EndpointConfig", each.name, "") for each in configs]
+    actions += [_delete("EndpointConfig", each.name, "") for each in configs if each.name not in users]
     actions += [_delete("Model", each.name, "") for each in models if each.name not in users]
-    kept = tuple((model, f"endpoint {user} serves it") for model, user in users.items())
+    used = [each for each in (*configs, *models) if each.name in users]
+    kept = tuple((f"{each.kind} {each.name}", f"endpoint {users[each.name]} serves it") for each in used)
     return Deletion(name, tuple(actions), kept)
 
 
@@ -195,28 +197,15 @@ def _owned(connection: Connection, kind: str, named: re.Pattern[str] | None = No
                 yield Owned(word, name, owner, row["CreationTime"], row.get("EndpointStatus", ""))
 
 
-def _users(connection: Connection, models: set[str], but: str) -> Mapping[str, str]:
-    """Return which of `models` another endpoint serves, and which endpoint that is."""
+def _users(connection: Connection, names: set[str], but: str) -> Mapping[str, str]:
+    """Return which configs and models of these `names` another endpoint serves, and which endpoint that is."""
     users: dict[str, str] = {}
     for answer in connection.pages("ListEndpoints", MaxResults=100):
         for row in answer["Endpoints"]:
             if row["EndpointName"] != but:
-                for model in _served(connection, row["EndpointName"]):
-                    if model in models:
-                        users[model] = row["EndpointName"]
+                served = parts(connection, row["EndpointName"])
+                users |= dict.fromkeys(names & served, row["EndpointName"])
     return users
-
-
-def _served(connection: Connection, name: str) -> Sequence[str]:
-    snapshot = look(connection, name)
-    if snapshot is None:
-        return []
-    models: list[str] = []
-    for config in filter(None, (snapshot.config_name, snapshot.pending_config)):
-        answer = connection.describe("EndpointConfig", config) or {}
-        variants = (*answer.get("ProductionVariants", ()), *answer.get("ShadowProductionVariants", ()))
-        models += [each["ModelName"] for each in variants if "ModelName" in each]
-    return models
 
 
 def _tags(connection: Connection, arn: str) -> Mapping[str, str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sm_magics.clock import Clock
     from sm_magics.connection import Connection
 
-__all__ = ["AlarmState", "Snapshot", "VariantState", "described", "look", "watch", "with_alarms"]
+__all__ = ["AlarmState", "Snapshot", "VariantState", "described", "look", "parts", "watch", "with_alarms"]
 
 FIRST_PAUSE, LONGEST_PAUSE, GROWTH = 0.05, 5.0, 1.3  # seconds between looks while nothing changes
 
@@ -120,6 +120,25 @@ def look(connection: Connection, name: str, elapsed: float = 0.0) -> Snapshot | 
         raw=answer,
         now=parsedate_to_datetime(date) if date else None,
     )
+
+
+def parts(connection: Connection, name: str) -> frozenset[str]:
+    """Return the names of the configs that an endpoint runs on or moves to, and of the models in them.
+
+    Raises
+    ------
+    ServiceError
+        When the service does not answer.
+    """
+    snapshot = look(connection, name)
+    configs = {snapshot.config_name, snapshot.pending_config or ""} - {""} if snapshot else set()
+    answers = [connection.describe("EndpointConfig", config) or {} for config in configs]
+    variants = (
+        each
+        for answer in answers
+        for each in (*answer.get("ProductionVariants", ()), *answer.get("ShadowProductionVariants", ()))
+    )
+    return frozenset({*configs, *(each["ModelName"] for each in variants if "ModelName" in each)})
 
 
 def watch(

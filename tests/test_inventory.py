@@ -165,10 +165,22 @@ class TestDeletion:
         deployer.run(other, f"variants: {{A: {model.name}}}")
         try:
             going = deletion(connection, name)
-            assert going.kept == ((model.name, f"endpoint {other} serves it"),)
+            assert going.kept == ((f"model {model.name}", f"endpoint {other} serves it"),)
             assert "DeleteModel" not in operations(going)
         finally:
             list(delete(connection, deletion(connection, other), deployer.clock))
+
+    def test_a_config_that_another_endpoint_runs_on_is_kept_with_its_model(self, deployer, name, connection):
+        config = deployer.run(name, ONE)[-1].snapshot.config_name
+        (model,) = deployer.target(name, ONE).models
+        other = f"{name}other"
+        connection.call("CreateEndpoint", EndpointName=other, EndpointConfigName=config)
+        try:
+            going = deletion(connection, name)
+            assert operations(going) == ["DeleteEndpoint"]
+            assert [what for what, _ in going.kept] == [f"endpoint config {config}", f"model {model.name}"]
+        finally:
+            deployer.remove(other)
 
     def test_a_declared_model_is_deleted_by_the_name_it_was_declared_by(self, deployer, name, connection):
         model = declare(deployer, f"{name}m")

@@ -184,7 +184,7 @@ class TestDeletion:
             Action("DeleteEndpoint", {}, "endpoint boston", "InService", "gone", "made here"),
             Action("DeleteModel", {}, "model m", "", "gone", "made here"),
         ),
-        (("m2", "endpoint other serves it"),),
+        (("model m2", "endpoint other serves it"),),
     )
 
     def test_before_it_is_done_the_card_says_how_to_do_it(self):

@@ -220,7 +220,7 @@ def deletion(going: Deletion, *, done: bool) -> View:
     columns = (Column("deleted" if done else "would be deleted"), Column("AWS call"))
     rows = tuple((each.what, each.operation) for each in going.actions)
     blocks: list[Block] = [Table(columns, rows)]
-    blocks += [Note(f"Kept model {name}: {why}.") for name, why in going.kept]
+    blocks += [Note(f"Kept {what}: {why}.") for what, why in going.kept]
     if not done:
         blocks.append(Note(f"Nothing was deleted. To do it: %sm_delete {going.name} --yes"))
     return View(f"Deleting {going.name}", Badge("done", "good") if done else Badge("not yet", "busy"), tuple(blocks))
