@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from sm_magics import alarms
 from sm_magics.connection import call, is_forbidden, is_missing
-from sm_magics.errors import DeployError, PlanError, ServiceError, SmError
+from sm_magics.errors import DeployError, PlanError, ServiceError
 from sm_magics.events import Called, Calling, Planned, Reached
 from sm_magics.plan import plan
 from sm_magics.settle import accepted, gone, settle, uses, verified
 from sm_magics.target import Live
-from sm_magics.watch import described, look
+from sm_magics.watch import described, look, parts
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Collection, Generator, Iterator, Mapping
 
     from sm_magics.clock import Clock
     from sm_magics.connection import Connection
@@ -32,7 +32,10 @@ if TYPE_CHECKING:
 __all__ = ["create_model", "deploy", "observe"]
 
 RETRIES, RETRY_SECONDS = 8, 1.0  # of a call that names something made a moment ago
+_EXISTS = "Cannot create already existing"
+_NAMED_BY_CONTENT = frozenset({"CreateModel", "CreateEndpointConfig"})  # one of the same name is the same
 _UNDO = {
+    "CreateEndpoint": ("DeleteEndpoint", "EndpointName"),
     "CreateModel": ("DeleteModel", "ModelName"),
     "CreateEndpointConfig": ("DeleteEndpointConfig", "EndpointConfigName"),
     "PutMetricAlarm": ("DeleteAlarms", "AlarmName"),
@@ -44,6 +47,8 @@ def observe(connection: Connection, target: Target) -> Live:
 
     Raises
     ------
+    PlanError
+        When there is an endpoint whose name differs in case only.
     ServiceError
         When the service does not answer.
     """
@@ -98,9 +103,8 @@ def deploy(
     made: list[Action] = []
     try:
         steps, live = yield from _carry_out(connection, target, clock, timeout, made)
-    except SmError:
-        if not any(each.operation == "UpdateEndpoint" for each in made):  # what that was accepted for comes into use
-            _take_back(connection, made)
+    except Exception:
+        _take_back_unused(connection, made, target)
         raise
     snapshot = accepted(connection, target.endpoint, clock)
     if not wait:
@@ -132,8 +136,8 @@ def _carry_out(
         try:
             for action in steps.actions:
                 yield Calling(action)
-                _perform(connection, action, clock)
-                made.append(action)
+                if _perform(connection, action, clock):
+                    made.append(action)
                 yield Called(action)
                 if action.operation == "DeleteEndpoint":
                     yield from gone(connection, target.endpoint, clock, timeout)
@@ -159,17 +163,21 @@ def create_model(connection: Connection, desired: DesiredModel, tags: Mapping[st
     connection.call("CreateModel", ModelName=desired.name, **desired.request, Tags=listed)
 
 
-def _perform(connection: Connection, action: Action, clock: Clock) -> None:
+def _perform(connection: Connection, action: Action, clock: Clock) -> bool:
+    """Make one call, and return whether that changed something: another may have made the same part meanwhile."""
     _upload(connection, action.artifact, action.request)
     for attempt in range(RETRIES):
         try:
             call(connection.client(action.service), action.operation, **action.request)
         except ServiceError as error:
+            if action.operation in _NAMED_BY_CONTENT and _EXISTS in error.message:
+                return False
             if attempt == RETRIES - 1 or not _may_pass(action, error):
                 raise
             clock.sleep(RETRY_SECONDS)
         else:
-            return
+            break
+    return True
 
 
 def _upload(connection: Connection, artifact: Artifact | None, request: Mapping[str, Any]) -> None:
@@ -183,19 +191,31 @@ def _may_pass(action: Action, error: ServiceError) -> bool:
     """Whether the service only has not seen yet what was made, or deleted, a moment ago."""
     if action.operation in {"CreateEndpointConfig", "CreateEndpoint", "UpdateEndpoint"} and is_missing(error):
         return True
-    return action.operation == "CreateEndpoint" and "already existing endpoint" in str(error)
+    return action.operation == "CreateEndpoint" and _EXISTS in error.message
 
 
-def _take_back(connection: Connection, made: list[Action]) -> None:
+def _take_back_unused(connection: Connection, made: list[Action], target: Target) -> None:
+    """Take back what this run made, unless the endpoint has come to use it: by a call whose answer was lost, say."""
+    if any(each.operation == "UpdateEndpoint" for each in made):
+        return  # what that was accepted for comes into use
+    try:
+        used = parts(connection, target.endpoint)
+    except ServiceError:
+        return  # nor could anything be deleted
+    configs = {each.request["EndpointConfigName"] for each in made if each.operation == "CreateEndpointConfig"}
+    if not used & {target.config_name, *configs}:
+        _take_back(connection, made, used)
+
+
+def _take_back(connection: Connection, made: list[Action], used: Collection[str] = ()) -> None:
     """Delete what this run made, newest first; what cannot be deleted is left for %sm_list to show."""
     for action in reversed(made):
-        if action.operation == "CreateEndpoint":
-            _try(connection, "DeleteEndpoint", EndpointName=action.request["EndpointName"])
-        elif action.operation in _UNDO:
+        if action.operation in _UNDO:
             operation, member = _UNDO[action.operation]
             name = action.request[member]
-            request = {"AlarmNames": [name]} if operation == "DeleteAlarms" else {member: name}
-            _try(connection, operation, action.service, **request)
+            if name not in used:
+                request = {"AlarmNames": [name]} if operation == "DeleteAlarms" else {member: name}
+                _try(connection, operation, action.service, **request)
 
 
 def _try(connection: Connection, operation: str, service: str = "sagemaker", **request: Any) -> None:

@@ -569,6 +569,43 @@ class TestOnAws:
         with pytest.raises(ServiceError, match="UpdateEndpoint: not allowed"):
             list(deploy(connection, TARGET, fake_clock))
 
+    @pytest.mark.parametrize("lost", [{"PendingDeploymentSummary": {"EndpointConfigName": TARGET.config_name}}, None])
+    def test_an_update_whose_answer_was_lost_keeps_what_it_is_made_of(self, scripted, fake_clock, refusal, lost):
+        after = told("Updating", **lost) if lost else refusal("Rate exceeded", "Throttling")
+        connection = scripted(describe_endpoint=[told(), after], update_endpoint=[refusal("Read timeout", "Timeout")])
+        with pytest.raises(ServiceError, match="UpdateEndpoint: Read timeout"):
+            list(deploy(connection, TARGET, fake_clock))
+        assert undone(connection) == []
+
+    def test_a_model_that_another_run_put_into_service_meanwhile_is_not_taken_back(self, scripted, fake_clock, refusal):
+        connection = scripted(
+            describe_endpoint=[told(), told("Updating", "theirs")],
+            describe_endpoint_config=[lambda **_: {"ProductionVariants": [VARIANT]}],
+            list_tags=[{"Tags": []}],
+            update_endpoint=[refusal("not now")],
+        )
+        other = Target("boston", {"ProductionVariants": [{**VARIANT, "InstanceType": "u", "InitialInstanceCount": 1}]})
+        with pytest.raises(ServiceError, match="not now"):
+            list(deploy(connection, replace(other, models=(MODEL,)), fake_clock))
+        assert "create_model" in connection.session.operations
+        assert undone(connection) == []
+
+    def test_what_somebody_makes_in_the_same_moment_is_used_and_not_taken_back(self, scripted, fake_clock, refusal):
+        connection = scripted(
+            create_model=[refusal('Cannot create already existing model "arn".')],
+            create_endpoint_config=[refusal('Cannot create already existing endpoint configuration "arn".')],
+            update_endpoint=[refusal("not now")],
+        )
+        with pytest.raises(ServiceError, match="not now"):
+            list(deploy(connection, TARGET, fake_clock))
+        assert undone(connection) == []
+
+    def test_an_error_that_is_none_of_the_service_s_takes_back_what_was_made_too(self, scripted, fake_clock):
+        connection = scripted(create_endpoint_config=[OSError("No space left on device")])
+        with pytest.raises(OSError, match="No space left"):
+            list(deploy(connection, TARGET, fake_clock))
+        assert undone(connection) == ["delete_model"]
+
     def test_a_failed_endpoint_is_gone_before_it_is_made_again(self, scripted, fake_clock, refusal):
         answers = [
             told("Failed"),

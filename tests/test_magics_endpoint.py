@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from sm_magics.clock import Clock
-from sm_magics.errors import CellError, DeployError, Detached, PackagingError, PlanError
+from sm_magics.errors import CellError, DeployError, Detached, PackagingError, PlanError, ServiceError
+from sm_magics.magics import endpoint
 from sm_magics.results import Deleted, Endpoint, EndpointTable, Listing, Planned
 from sm_magics.watch import look
 
@@ -108,6 +109,15 @@ class TestMaking:
         assert f"endpoint '{name}' has failed: The primary container for production variant A did not pass" in text
         assert f"last lines of /aws/sagemaker/Endpoints/{name}/A/" in text
         assert notebook.variables["ep"].status == "Failed"
+
+    def test_a_result_that_cannot_be_had_does_not_hide_why_it_failed(self, notebook, name, monkeypatch):
+        def refuse(*_):
+            raise ServiceError("DescribeEndpointConfig", "Throttling", "Rate exceeded", {})
+
+        monkeypatch.setattr(endpoint, "_result", refuse)
+        cell = f"%%sm_endpoint {name} -o ep\nvariants:\n  A: {{model: {{image: xgboost@3.0-5, data: $corrupt}}}}\n"
+        assert f"endpoint '{name}' has failed" in notebook.fails(cell, DeployError)
+        assert "ep" not in notebook.variables
 
     def test_an_update_that_fails_leaves_the_endpoint_serving(self, notebook, name):
         notebook.run(f"%%sm_endpoint {name}\nvariants: {{A: $linear}}")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import magics_class
 
-from sm_magics.errors import CellError, DeployError
+from sm_magics.errors import CellError, DeployError, ServiceError
 from sm_magics.magics.base import SmMagics, magic
 from sm_magics.magics.options import flag, name, output, quiet, waiting
 
@@ -131,8 +132,9 @@ class EndpointMagics(SmMagics):
         try:
             happened = self.session.follow(events, given)
         except DeployError as error:
-            if error.snapshot is not None:
-                self.session.keep(given.out, _result(connection, error.snapshot))
+            if error.snapshot is not None and given.out is not None:
+                with suppress(ServiceError):  # which would hide why it failed
+                    self.session.keep(given.out, _result(connection, error.snapshot))
             raise
         done = [each.action for each in happened if isinstance(each, Called)]
         reached = happened[-1]
