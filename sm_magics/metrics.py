@@ -1,4 +1,4 @@
-"""How an endpoint was used, out of CloudWatch: invocations, errors and latencies of each variant.
+"""How an endpoint was used, out of CloudWatch: invocations, errors, latencies and utilisation of each variant.
 
 Source of the names, dimensions, units and of how long CloudWatch keeps what: the SageMaker developer guide, "Monitor
 SageMaker AI with Amazon CloudWatch", and the CloudWatch user guide, "Metrics retention".
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MEASURES", "PERCENTILES", "Measure", "Span", "Used", "read", "span", "variants"]
 
-NAMESPACE = "AWS/SageMaker"
+NAMESPACE, OF_INSTANCES = "AWS/SageMaker", "/aws/sagemaker/Endpoints"
 DAY = 86_400
 FINEST = ((15 * DAY, 60), (63 * DAY, 300), (455 * DAY, 3600))  # up to which age CloudWatch keeps which steps, seconds
 PERIODS = (60, 300, 900, 3600, 6 * 3600, DAY)  # of which the default is the first with few enough steps
@@ -38,6 +38,7 @@ class Measure(NamedTuple):
     metric: str
     stat: str
     unit: float = 1.0
+    namespace: str = NAMESPACE
 
 
 MEASURES = (
@@ -47,6 +48,10 @@ MEASURES = (
     Measure("model_errors", "InvocationModelErrors", "Sum"),
     *(Measure(f"model_{each}", "ModelLatency", each, 0.001) for each in PERCENTILES),  # microseconds to milliseconds
     *(Measure(f"overhead_{each}", "OverheadLatency", each, 0.001) for each in PERCENTILES),
+    Measure("cpu", "CPUUtilization", "Average", 1.0, OF_INSTANCES),  # in percent, up to 100 for each CPU
+    Measure("cpu_most", "CPUUtilization", "Maximum", 1.0, OF_INSTANCES),
+    Measure("memory", "MemoryUtilization", "Average", 1.0, OF_INSTANCES),
+    Measure("memory_most", "MemoryUtilization", "Maximum", 1.0, OF_INSTANCES),
 )
 
 
@@ -71,9 +76,9 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """How one variant was used; the keys are those of `MEASURES`, latencies in milliseconds.
+    """How one variant was used; the keys are those of `MEASURES`, latencies in milliseconds, utilisation in percent.
 
-    `total` is about the whole span, `series` about each of its periods; None where there was no invocation.
+    `total` is about the whole span, `series` about each of its periods; None where nothing was measured.
     """
 
     variant: str
@@ -170,7 +175,7 @@ def read(connection: Connection, endpoint: str, names: Sequence[str], when: Span
 
 def _query(identity: str, endpoint: str, variant: str, measure: Measure, period: int) -> Mapping[str, Any]:
     dimensions = [{"Name": "EndpointName", "Value": endpoint}, {"Name": "VariantName", "Value": variant}]
-    metric = {"Namespace": NAMESPACE, "MetricName": measure.metric, "Dimensions": dimensions}
+    metric = {"Namespace": measure.namespace, "MetricName": measure.metric, "Dimensions": dimensions}
     return {"Id": identity, "MetricStat": {"Metric": metric, "Period": period, "Stat": measure.stat}}
 
 

@@ -227,7 +227,7 @@ class Metrics(Shown):
     quiet: bool = False
 
     def to_frame(self) -> Any:
-        """Return a pandas data frame: a row for each variant and period, latencies in milliseconds."""
+        """Return a pandas data frame: a row for each variant and period, latencies in ms, utilisation in percent."""
         import pandas as pd
 
         frames = [

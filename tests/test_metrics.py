@@ -130,10 +130,24 @@ def point(number, *values, at=MINUTES.start, **more):
     return {"Id": f"m{number}", "Timestamps": times, "Values": list(values), **more}
 
 
-P99 = next(n for n, each in enumerate(MEASURES) if each.key == "model_p99")
+P99, CPU = (next(n for n, each in enumerate(MEASURES) if each.key == key) for key in ("model_p99", "cpu"))
 
 
 class TestAnswers:
+    def test_utilisation_is_asked_for_in_the_namespace_of_instances(self, fake_connection):
+        connection = fake_connection(
+            get_metric_data=[{"MetricDataResults": [point(2 * CPU, 150.0), point(2 * CPU + 1, 50.0)]}]
+        )
+        (a,) = read(connection, "boston", ["A"], MINUTES)
+        assert (a.total["cpu"], a.series["cpu"][:2], a.total["memory"]) == (50.0, (150.0, None), None)
+        ((_, request),) = connection.session.calls
+        asked = {
+            each["MetricStat"]["Metric"]["MetricName"]: each["MetricStat"]["Metric"]["Namespace"]
+            for each in request["MetricDataQueries"]
+        }
+        assert asked["CPUUtilization"] == asked["MemoryUtilization"] == "/aws/sagemaker/Endpoints"
+        assert {each for name, each in asked.items() if "Utilization" not in name} == {"AWS/SageMaker"}
+
     def test_latencies_come_in_microseconds_and_are_told_in_milliseconds(self, fake_connection):
         rows = [point(2 * P99, 1500.0, at=MINUTES.start + 120), point(2 * P99 + 1, 1500.0)]
         (a,) = read(fake_connection(get_metric_data=[{"MetricDataResults": rows}]), "boston", ["A"], MINUTES)

@@ -90,10 +90,13 @@ def test_while_it_is_followed_the_card_says_how_to_end_it():
 WHEN = Span(1_800_000_000, 60, 60)
 
 
-def used(variant="A", invocations=(0.0,) * 60, errors=0.0, latency=None):
-    series = {each.key: invocations if each.key == "invocations" else (latency,) * 60 for each in MEASURES}
-    total = dict.fromkeys(series, latency)
-    return Used(variant, {**total, "invocations": sum(invocations), "errors_4xx": errors, "errors_5xx": 0.0}, series)
+UTILISATION = ("cpu", "cpu_most", "memory", "memory_most")
+
+
+def used(variant="A", invocations=(0.0,) * 60, errors=0.0, latency=None, percent=None):
+    values = {each.key: percent if each.key in UTILISATION else latency for each in MEASURES}
+    total = {**values, "invocations": sum(invocations), "errors_4xx": errors, "errors_5xx": 0.0}
+    return Used(variant, total, {**{key: (each,) * 60 for key, each in values.items()}, "invocations": invocations})
 
 
 def told(*variants, when=WHEN, draw=None):
@@ -124,6 +127,20 @@ class TestMetrics:
 
     def test_a_latency_that_was_not_measured_is_a_dash(self):
         assert told(used("A", BUSY))[9].split()[3:6] == ["–", "–", "–"]
+
+    def test_utilisation_is_told_of_those_of_which_it_was_measured(self):
+        card = told(used("A", BUSY, 0.0, 1.0, 12.34), used("B"))
+        assert card[-4:] == [
+            "  variant  utilisation of   average      most  average per 2m",
+            "  ───────────────────────────────────────────────────────────────────────────",
+            f"  A        CPU               12.3 %    12.3 %  {'█' * 30}",
+            f"  A        memory            12.3 %    12.3 %  {'█' * 30}",
+        ]
+
+    def test_it_is_told_without_traffic_too(self):
+        card = told(used("A", percent=150.0))
+        assert card[2].startswith("  No invocations were counted in this time.")
+        assert card[-2].split()[:6] == ["A", "CPU", "150.0", "%", "150.0", "%"]
 
     def test_no_traffic_is_said_and_drawn_nowhere(self):
         card = told(used("A"), draw=lambda: pytest.fail("nothing to draw"))

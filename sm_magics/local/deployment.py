@@ -22,7 +22,7 @@ from sm_magics.local.router import Route
 from sm_magics.local.shifting import RolledBack, Serving, Shift, Stuck, parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sm_magics.local.capture import Captures
     from sm_magics.local.host import Host
@@ -88,6 +88,12 @@ class Deployments:
         """Make true what the endpoint's state says, in the background."""
         previous = self._tasks.get(name)
         self._tasks[name] = asyncio.get_running_loop().create_task(self._after(previous, name))
+
+    def processes(self) -> Iterator[tuple[str, str, int]]:
+        """Yield endpoint, variant and process id of every instance that runs."""
+        for name, serving in self._serving.items():
+            for lane in (each for fleet, _ in serving for each in fleet.lanes.values()):
+                yield from ((name, lane.variant, each.pid) for each in lane.instances if each.pid is not None)
 
     async def stop(self) -> None:
         """End every fleet once it has answered what is under way; the states stay as they are."""

@@ -31,6 +31,7 @@ from sm_magics.local.processes import Processes
 from sm_magics.local.runtime_api import Runtime, request_id
 from sm_magics.local.signature import Unsigned, Verifier
 from sm_magics.local.store import Store
+from sm_magics.local.utilisation import Utilisation
 
 if TYPE_CHECKING:
     import socket
@@ -98,6 +99,7 @@ class Engine:
             seed=settings.seed,
             now=now,
         )
+        self._utilisation = Utilisation(self._deployments.processes, self._metrics.gauges.take, now)
         resources = Resources(self._store, artifacts, account, now)
         endpoints = Endpoints(
             self._store,
@@ -192,6 +194,7 @@ class Engine:
     def _sweep(self, now: float) -> None:
         self._runtime.expire()
         self._metrics.tick()
+        self._utilisation.tick()
         self._alarms.tick()
         for connection in list(self._connections):
             connection.expire(now)

@@ -11,6 +11,7 @@ from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
+from sm_magics.local import gauges
 from sm_magics.local.tally import Meter, Spread, Tally, merged, spread_of
 
 if TYPE_CHECKING:
@@ -34,7 +35,10 @@ _SPREADS: Mapping[str, Callable[[Tally], Spread]] = {
     "ModelLatency": lambda tally: tally.model,
     "OverheadLatency": lambda tally: tally.overhead,
 }
-UNITS: Mapping[str, str] = {name: "Microseconds" if name.endswith("Latency") else "None" for name in _SPREADS}
+UNITS: Mapping[str, str] = {
+    **{name: "Microseconds" if name.endswith("Latency") else "None" for name in _SPREADS},
+    **dict.fromkeys(gauges.NAMES, "Percent"),
+}
 
 
 class Metric(NamedTuple):
@@ -109,6 +113,7 @@ class Metrics:
         self._now = now
         self._open = _slot(now())
         self._histories: dict[_Key, _History] = {}
+        self.gauges = gauges.Gauges()
 
     def meter(self, endpoint: str, variant: str, config: str) -> Meter:
         """Return what counts the invocations of a variant of the fleet of one endpoint config.
@@ -136,10 +141,13 @@ class Metrics:
         if slot != self._open:
             kept = {key: each for key, each in self._histories.items() if each.meter.users or each.last is not None}
             self._histories = kept
+            self.gauges.forget(now - KEPT_SECONDS)
         self._open = slot
 
     def values(self, metric: Metric, start: int, count: int, period: int) -> list[Spread]:
         """Return the spreads of `count` periods of `period` seconds from `start` on, empty where nothing was."""
+        if metric.namespace == gauges.NAMESPACE:
+            return self.gauges.values(metric.name, metric.dimensions, start, count, period)
         made = _SPREADS.get(metric.name)
         found: list[list[Spread]] = [[] for _ in range(count)]
         if made is not None and metric.namespace == NAMESPACE:
@@ -150,6 +158,7 @@ class Metrics:
 
     def known(self, since: float = 0.0) -> Iterator[Metric]:
         """Yield every metric that has a value from `since` on."""
+        yield from (Metric(gauges.NAMESPACE, *each) for each in self.gauges.known(since))
         seen = set()
         for key, history in self._histories.items():
             last = history.last

@@ -72,7 +72,7 @@ class ObserveMagics(SmMagics):
         output,
     )
     def sm_metrics(self, given: argparse.Namespace, _cell: str | None) -> Any:
-        """Show how an endpoint was used: invocations, errors and latencies of each variant."""
+        """Show how an endpoint was used: invocations, errors, latencies and utilisation of each variant."""
         from time import time
 
         from sm_magics.metrics import read, span, variants

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["following", "logs", "metrics"]
 
 TIME_WIDTH = 9  # of a latency as text, so that a card's layout does not depend on it
+PERCENT_WIDTH = 8  # the same of a utilisation
 MOST_SPARKS = 30
 LONGEST_LINE = 2000  # characters of a printed line that a card shows
 _STYLES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # colours for a terminal
@@ -93,8 +94,9 @@ def metrics(endpoint: str, used: Sequence[Used], when: Span, *, draw: Callable[[
     title = f"Metrics of {endpoint} · last {duration(when.seconds)}"
     if not any(each.invocations for each in used):
         told = "No invocations were counted in this time. On AWS they are counted a minute or two later."
-        return View(title, None, (Note(told),))
+        return View(title, None, (Note(told), *_utilisation(used, when)))
     blocks: list[Block] = [_counts(used, when), _latencies([each for each in used if each.invocations], when)]
+    blocks += _utilisation(used, when)
     if draw is not None:
         told = f"Invocations, errors and latencies of {endpoint} over the last {duration(when.seconds)}"
         blocks.append(Picture(draw, told))
@@ -140,6 +142,28 @@ def _latencies(used: Sequence[Used], when: Span) -> Table:
     return Table(columns, rows)
 
 
+def _utilisation(used: Sequence[Used], when: Span) -> tuple[Table, ...]:
+    """Return how busy the instances were; nothing when that was not measured, as in the first minute of an endpoint."""
+    measured = [each for each in used if each.total["cpu"] is not None or each.total["memory"] is not None]
+    columns = (
+        Column("variant"),
+        Column("utilisation of"),
+        *(Column(name, number=True, width=PERCENT_WIDTH) for name in ("average", "most")),
+        Column(f"average per {_spark_period(when)}"),
+    )
+    rows = tuple(
+        (
+            each.variant,
+            kind,
+            *(_percent(each.total[key]) for key in (of, f"{of}_most")),
+            sparks(_fewer(each.series[of], max)),
+        )
+        for each in measured
+        for kind, of in (("CPU", "cpu"), ("memory", "memory"))
+    )
+    return (Table(columns, rows),) if rows else ()
+
+
 def _fewer(values: Sequence[float | None], joined: Callable[[list[float]], float]) -> list[float | None]:
     """Return at most `MOST_SPARKS` values, each of which joins as many of `values`; the last may be of fewer."""
     size = -(-len(values) // MOST_SPARKS)
@@ -153,6 +177,10 @@ def _spark_period(when: Span) -> str:
 
 def _count(value: float | None) -> str:
     return f"{value or 0.0:,.0f}"
+
+
+def _percent(value: float | None) -> str:
+    return "–" if value is None else f"{value:.1f} %"
 
 
 def _milliseconds(value: float | None) -> str:

@@ -75,3 +75,21 @@ def test_one_alarm_that_cannot_be_judged_does_not_keep_the_others_from_it(alarms
         "broken": "INSUFFICIENT_DATA",
         "whole": "OK",
     }
+
+
+def test_an_alarm_watches_how_busy_instances_are(tmp_path, time):
+    metrics = Metrics(time)
+    store = Store(tmp_path / "state.sqlite")
+    alarms = Alarms(store, metrics, lambda name: f"arn:{name}", time)
+    time.seconds = 1_000_020.0  # a whole minute
+    watched = {"Namespace": "/aws/sagemaker/Endpoints", "MetricName": "CPUUtilization", "Unit": "Percent"}
+    busy = {"Statistic": "Average", "Period": 60, "Threshold": 80.0}
+    asyncio.run(alarms.put({**ALARM, **watched, **busy}))
+    states = []
+    for minute, cpu in enumerate((70.0, 90.0, 170.0, 10.0)):
+        time.seconds = 1_000_080.0 + 60 * minute
+        metrics.gauges.take("boston", "A", 1_000_020 + 60 * minute, (cpu, 1.0))
+        alarms.tick()
+        states.append(store.alarm("errors").state)
+    store.close()
+    assert states == ["OK", "ALARM", "ALARM", "OK"]
