@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.alarms import names_in, prefix, specs
 from sm_magics.errors import CellError, PackagingError, ServiceError
-from sm_magics.models import Place, as_label, package
-from sm_magics.spec import EndpointSpec, NamedModel, VariantSpec, policy_words
+from sm_magics.models import Place, as_label, package, path_of
+from sm_magics.spec import CAPTURE, EndpointSpec, NamedModel, VariantSpec, is_path, policy_words
 from sm_magics.target import MODEL_TAG, content, target
 from sm_magics.watch import described
 
@@ -35,8 +36,9 @@ def resolve(spec: EndpointSpec, connection: Connection, declared: Mapping[str, s
     Raises
     ------
     PackagingError, CellError
-        When a model cannot be packaged, or there is none of a name.
+        When a model cannot be packaged, there is none of a name, or captured data cannot go where the cell says.
     """
+    spec = replace(spec, config=_with_capture(spec.config, connection))
     names: dict[str, str] = {}
     made: dict[str, DesiredModel] = {}
     for variant in (*spec.variants, *spec.shadow):
@@ -132,6 +134,21 @@ def _guardrails(connection: Connection, snapshot: Snapshot) -> tuple[dict[str, A
     if not config or (policy_words(config) == "all-at-once" and not names):
         return {}, ()
     return {"DeploymentConfig": config}, specs(found, [each.name for each in snapshot.variants])
+
+
+def _with_capture(config: Mapping[str, Any], connection: Connection) -> Mapping[str, Any]:
+    """Return a config that captures to a URL, where the cell names a directory of this machine."""
+    capture = config.get(CAPTURE) or {}
+    to = capture.get("DestinationS3Uri", "")
+    if not is_path(to):
+        return config
+    if not connection.writes_files:
+        told = f"capture: '{to}' is a directory of this machine, to which only the embedded engine can write"
+        raise CellError(told, hint="write where to as s3://bucket/prefix")
+    path = path_of(to)
+    if path.is_file():
+        raise CellError(f"capture: '{to}' is a file", hint="name a directory; it is made where there is none")
+    return {**config, CAPTURE: {**capture, "DestinationS3Uri": path.as_uri()}}
 
 
 def _packaged(what: str, label: str, source: ModelSource, connection: Connection, role: str | None) -> DesiredModel:

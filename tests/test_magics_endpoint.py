@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import threading
@@ -53,6 +54,24 @@ class TestMaking:
         files = ran.result.captured()
         lines = [line for each in files if "/A/" in each for line in Path(each).read_text().splitlines()]
         assert len(lines) == 2  # of 4
+
+    def test_what_is_captured_to_a_directory_lies_there_as_text(self, notebook, writes, name, tmp_path, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        cell = f"%%sm_endpoint {name}\nvariants: {{A: $linear}}\ncapture: ./kept here"
+        ran = notebook.run(cell)
+        with writes(notebook) as made:
+            assert "Nothing to change" in notebook.run(cell).shown
+            body = notebook.run(f"%sm_endpoint {name}").result.body
+            assert "Nothing to change" in notebook.run(f"%%sm_endpoint {name}\n{body}").shown
+        assert made == []
+        notebook.run(f"%sm_invoke {name} --data $X --rows 1")
+        notebook.run(f"%%sm_endpoint {name}\nvariants: {{A: $linear}}")  # the old fleet writes what it has
+        (file,) = ran.result.captured()
+        assert Path(file).is_relative_to(tmp_path / "kept here" / name / "A")
+        sides = json.loads(Path(file).read_text())["captureData"]
+        assert [each["encoding"] for each in sides.values()] == ["CSV", "JSON"]
+        assert sides["endpointInput"]["data"].count(",") == 12
+        assert "predictions" in json.loads(sides["endpointOutput"]["data"])
 
     def test_the_same_cell_again_changes_nothing_and_says_so(self, notebook, writes, name):
         cell = f"%%sm_endpoint {name}\nvariants: {{A: $linear}}"

@@ -10,7 +10,8 @@ from sm_magics import service_model
 from sm_magics.errors import DeployError, PackagingError
 from sm_magics.local import containers
 from sm_magics.models import Place, package
-from sm_magics.models.commands import command_uri, is_command
+from sm_magics.models.commands import command_uri
+from sm_magics.spec import is_path
 from sm_magics.spec.types import ModelFields
 
 ROLE = "arn:aws:iam::123456789012:role/Serving"
@@ -33,12 +34,12 @@ def of(image, place=HERE):
 
 @pytest.mark.parametrize("image", ["./serve.sh", "../serve", "/opt/serve", "~/serve.sh", "file:///opt/serve"])
 def test_a_path_is_a_program(image):
-    assert is_command(image)
+    assert is_path(image)
 
 
 @pytest.mark.parametrize("image", ["xgboost@3.0-5", "mine.com/repo:1", "a/b", "linear-learner", "serve.sh"])
 def test_any_other_name_is_an_image(image):
-    assert not is_command(image)
+    assert not is_path(image)
 
 
 def test_however_it_is_written_it_is_the_same_model_which_the_engine_finds(program):

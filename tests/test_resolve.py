@@ -57,6 +57,27 @@ class TestResolve:
         assert found.config["ShadowProductionVariants"][0]["ModelName"] == found.models[1].name
 
 
+class TestCapture:
+    @pytest.mark.parametrize("written", ["./kept here", "~/kept here", "{}/kept here", "file://{}/kept%20here"])
+    def test_a_directory_becomes_its_url(self, deployer, tmp_path, monkeypatch, written):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("HOME", str(tmp_path))
+        found = target(deployer, f'variants: {{A: $linear}}\ncapture: "{written.format(tmp_path)}"')
+        assert found.config["DataCaptureConfig"]["DestinationS3Uri"] == f"file://{tmp_path}/kept%20here"
+
+    def test_where_the_service_cannot_write_to_this_machine_it_is_refused(self, fake_connection):
+        for to in ("./kept", "file:///kept"):
+            spec = parse_endpoint(f"variants: {{A: m}}\ncapture: {to}", "boston", {})
+            with pytest.raises(CellError, match=f"capture: '{to}' is a directory of this machine") as caught:
+                resolve(spec, fake_connection(describe_model=[{"ModelName": "m"}]), {})
+            assert "s3://bucket/prefix" in caught.value.hint
+
+    def test_a_file_is_no_place_to_capture_to(self, deployer, tmp_path):
+        (tmp_path / "kept").touch()
+        with pytest.raises(CellError, match="is a file"):
+            target(deployer, f"variants: {{A: $linear}}\ncapture: {tmp_path}/kept")
+
+
 class TestFindModel:
     def test_a_model_of_this_session_comes_first(self, connection, declared):
         assert find_model("mine", connection, {"mine": declared})["ModelName"] == declared

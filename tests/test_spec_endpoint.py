@@ -20,6 +20,7 @@ CAPTURE = {
     "InitialSamplingPercentage": 100,
     "DestinationS3Uri": "s3://b/p",
     "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+    "CaptureContentTypeHeader": {"CsvContentTypes": ["text/csv"], "JsonContentTypes": ["application/json"]},
 }
 
 
@@ -119,6 +120,7 @@ def test_defaults_stay_out_where_they_would_contradict(variant, fields):
 @pytest.mark.parametrize(
     "capture",
     [
+        "capture: s3://b/p",
         "capture: {to: s3://b/p, sample: 100%}",
         "capture: {to: s3://b/p, sample: 100}",
         "DataCaptureConfig: {DestinationS3Uri: s3://b/p, initial_sampling_percentage: 100 %}",
@@ -127,6 +129,23 @@ def test_defaults_stay_out_where_they_would_contradict(variant, fields):
 )
 def test_capture_has_a_short_form_and_its_own_fields(capture):
     assert parse(f"variants: {{A: $xgb}}\n{capture}").config == {"DataCaptureConfig": CAPTURE}
+
+
+@pytest.mark.parametrize("place", ["./captured", "../x y", "/kept/x", "~/x", "file:///tmp/x"])
+def test_a_directory_to_capture_to_stays_as_it_is_written(place):
+    for capture in (f'"{place}"', f'{{to: "{place}"}}'):
+        (config,) = parse(f"variants: {{A: $xgb}}\ncapture: {capture}").config.values()
+        assert config == {**CAPTURE, "DestinationS3Uri": place}
+
+
+def test_what_is_kept_as_text_is_csv_and_json_unless_the_cell_lists_other_types():
+    header = CAPTURE["CaptureContentTypeHeader"]
+    assert header == {"CsvContentTypes": ["text/csv"], "JsonContentTypes": ["application/json"]}
+    start = "variants: {A: $xgb}\ncapture: {to: s3://b/p, capture_content_type_header: "
+    none = parse(start + "{}}").config["DataCaptureConfig"]
+    assert none == {key: value for key, value in CAPTURE.items() if key != "CaptureContentTypeHeader"}
+    other = parse(start + "{csv_content_types: [text/plain]}}").config["DataCaptureConfig"]
+    assert other["CaptureContentTypeHeader"] == {"CsvContentTypes": ["text/plain"]}
 
 
 def test_capture_may_differ_from_the_defaults():
@@ -276,7 +295,17 @@ V = "variants: {A: $xgb}\n"
             ["line 2: unknown key 'EndpointConfigName' / the endpoint config gets its name from its content"],
         ),
         (V + "capture: {}", ["line 2: capture needs 'to'"]),
-        (V + "capture: s3://b/p", ["line 2: capture must be keys and values, not 's3://b/p'"]),
+        (V + "capture: 3", ["line 2: capture must be keys and values, not 3"]),
+        (
+            V + "capture: captured",
+            [
+                (
+                    "line 2: capture must be an address such as s3://bucket/prefix, not 'captured' / "
+                    "for a directory of this machine write ./captured"
+                )
+            ],
+        ),
+        (V + "capture: {to: ftp://b/p}", ["line 2: to must be an address such as s3://bucket/prefix, not 'ftp://b/p'"]),
         (V + "capture: {to: s3://b/p, sample: 101%}", ["line 2: sample must be at most 100, not 101"]),
         (V + "capture: {to: s3://b/p, sample: all}", ["line 2: sample must be a whole number, not 'all'"]),
         (

@@ -21,6 +21,7 @@ from sm_magics.spec import explain, words
         ("rollback_on", [("top level", "rollback_on", "a list of names and alarms, at most 10")]),
         ("above", [("rollback_on", "above", "1%, a number, or 200ms")]),
         ("deploy", [("top level", "DeploymentConfig", "all-at-once, or a mapping")]),
+        ("capture", [("top level", "DataCaptureConfig", "where to, as `to` has it; or a mapping")]),
         ("wieght", []),
     ],
 )

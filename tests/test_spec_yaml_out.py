@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import pytest
@@ -93,6 +94,13 @@ tags: {team: pricing, cost: "010", note: "a: b"}
 role: arn:aws:iam::123456789012:role/Serving
 """
     )
+
+
+def test_a_capture_that_keeps_nothing_as_text_says_so_and_reads_back_the_same():
+    bare = {key: value for key, value in CAPTURE_DEFAULTS.items() if key != "CaptureContentTypeHeader"}
+    spec = replace(parse("variants: {A: live}"), config={"DataCaptureConfig": {"DestinationS3Uri": "s3://b/p", **bare}})
+    assert "capture: {to: s3://b/p, capture_content_type_header: {}}" in to_yaml(spec)
+    assert parse(to_yaml(spec)).config == spec.config
 
 
 def test_what_does_not_fit_on_a_line_is_spread():

@@ -52,6 +52,7 @@ def connect_local(state: Path | None = None, *, region: str | None = None) -> Co
         label="local engine",
         endpoint_url=engine.url,
         runs_programs=True,
+        writes_files=True,
         alive=lambda: find(engine.state) == engine,
     )
 

@@ -38,6 +38,8 @@ class Connection:
         Where the clients find the service; None for AWS itself.
     runs_programs
         Whether the service runs programs of this machine as images.
+    writes_files
+        Whether the service writes to directories of this machine.
     alive
         Returns whether the service is still where the clients look for it.
     """
@@ -50,6 +52,7 @@ class Connection:
     label: str
     endpoint_url: str | None = None
     runs_programs: bool = False
+    writes_files: bool = False
     alive: Callable[[], bool] = field(default=lambda: True, repr=False, compare=False)
     _clients: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import shutil
 import uuid
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from sm_magics.connection.calls import call
 from sm_magics.errors import ConnectError, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from sm_magics.models import Artifact
 
@@ -63,6 +63,8 @@ class DirectoryStore:
 
     def _path(self, uri: str) -> Path:
         parts = urlsplit(uri)
+        if parts.scheme == "file":
+            return Path(unquote(parts.path))
         return self._root / parts.netloc / parts.path.lstrip("/")
 
 

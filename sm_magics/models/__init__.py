@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from sm_magics.errors import PackagingError
 from sm_magics.models import archive, objects, written
-from sm_magics.models.commands import command_uri, is_command
+from sm_magics.models.commands import command_uri, path_of
 from sm_magics.models.images import KNOWN, image_uri
 from sm_magics.models.types import Artifact, DesiredModel, Packed, Place, as_label, plain
+from sm_magics.spec.capture import is_path
 from sm_magics.spec.types import ModelFields, ModelObject
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["KNOWN", "Artifact", "DesiredModel", "Place", "as_label", "image_uri", "package"]
+__all__ = ["KNOWN", "Artifact", "DesiredModel", "Place", "as_label", "image_uri", "package", "path_of"]
 
 
 def package(label: str, source: ModelObject | ModelFields, place: Place) -> DesiredModel:
@@ -72,7 +73,7 @@ def _image(members: Mapping[str, Any], place: Place) -> str | None:
         return None
     if not isinstance(image, str):
         raise PackagingError(f"the image is a {type(image).__name__}, not a text", hint="write its name or its URI")
-    return command_uri(image, runs=place.runs_programs) if is_command(image) else image_uri(image, place.region)
+    return command_uri(image, runs=place.runs_programs) if is_path(image) else image_uri(image, place.region)
 
 
 def _data(data: Any, image: str | None, region: str) -> tuple[Packed, Artifact | None]:

@@ -9,14 +9,9 @@ from urllib.parse import unquote, urlsplit
 
 from sm_magics.errors import PackagingError
 
-__all__ = ["command_uri", "is_command"]
+__all__ = ["command_uri", "path_of"]
 
 _HASH_LENGTH = 12
-
-
-def is_command(image: str) -> bool:
-    """Whether an image is written as a path or a `file:` URI."""
-    return image.startswith(("./", "../", "/", "~", "file:"))
 
 
 def command_uri(image: str, *, runs: bool) -> str:
@@ -32,7 +27,7 @@ def command_uri(image: str, *, runs: bool) -> str:
             f"the image '{image}' is a program of this machine, which only the embedded engine runs",
             hint="build a container image that starts it, push it to ECR, and write its URI",
         )
-    path = _path(image)
+    path = path_of(image)
     if not path.is_file():
         raise PackagingError(
             f"the image '{image}' is no file: there is none at {path}", hint=f"it was looked for from {Path.cwd()}"
@@ -46,10 +41,11 @@ def command_uri(image: str, *, runs: bool) -> str:
     return f"{path.as_uri()}#{digest[:_HASH_LENGTH]}"
 
 
-def _path(image: str) -> Path:
-    if image.startswith("file:"):
-        return Path(unquote(urlsplit(image).path)).absolute()
+def path_of(text: str) -> Path:
+    """Return the absolute path that a path or a `file:` URI names."""
+    if text.startswith("file:"):
+        return Path(unquote(urlsplit(text).path)).absolute()
     try:
-        return Path(os.path.abspath(Path(image).expanduser()))  # noqa: PTH100 - without following links
+        return Path(os.path.abspath(Path(text).expanduser()))  # noqa: PTH100 - without following links
     except RuntimeError:  # of a user that does not exist
-        return Path(image).absolute()
+        return Path(text).absolute()

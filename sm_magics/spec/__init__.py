@@ -6,6 +6,7 @@ Nothing here speaks to AWS or to the notebook.
 from __future__ import annotations
 
 from sm_magics.spec.alarms import alarm_words
+from sm_magics.spec.capture import CAPTURE, is_path
 from sm_magics.spec.complete import Suggestion, Suggestions, suggest
 from sm_magics.spec.deployment import policy_words
 from sm_magics.spec.endpoint import parse_endpoint
@@ -25,6 +26,7 @@ from sm_magics.spec.variables import resolve
 from sm_magics.spec.yaml_out import to_yaml
 
 __all__ = [
+    "CAPTURE",
     "AlarmSpec",
     "EndpointSpec",
     "ModelFields",
@@ -37,6 +39,7 @@ __all__ = [
     "VariantSpec",
     "alarm_words",
     "explain",
+    "is_path",
     "parse_endpoint",
     "parse_model",
     "policy_words",

@@ -13,6 +13,7 @@ CAPTURE_DEFAULTS: Mapping[str, Any] = {
     "EnableCapture": True,
     "InitialSamplingPercentage": 100,
     "CaptureOptions": [{"CaptureMode": "Input"}, {"CaptureMode": "Output"}],
+    "CaptureContentTypeHeader": {"CsvContentTypes": ["text/csv"], "JsonContentTypes": ["application/json"]},
 }
 
 

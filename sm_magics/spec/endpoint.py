@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.spec.alarms import check_alarms, read_alarms
-from sm_magics.spec.defaults import CAPTURE_DEFAULTS
+from sm_magics.spec.capture import CAPTURE, filled_capture
 from sm_magics.spec.deployment import DEPLOYMENT, check_deployment, read_deployment
 from sm_magics.spec.fields import Form, Found
 from sm_magics.spec.keys import ENDPOINT, sagemaker
@@ -109,9 +109,8 @@ def _guardrails(found: Found, variants: list[str], form: Form) -> tuple[dict[str
 def _requests(found: Found, policy: dict[str, Any], form: Form) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the members of the endpoint config, and those of the deployment."""
     values = form.fill_all(found, ENDPOINT, ()) | ({DEPLOYMENT: policy} if policy else {})
-    capture = values.get("DataCaptureConfig")
-    if isinstance(capture, dict):
-        values["DataCaptureConfig"] = {**CAPTURE_DEFAULTS, **capture}
+    if CAPTURE in values:
+        values[CAPTURE] = filled_capture(values[CAPTURE], form)
     members = sagemaker().shape("CreateEndpointConfigInput").members
     config = {member: value for member, value in values.items() if member in members}
     deployment = {member: value for member, value in values.items() if member not in members}

@@ -169,6 +169,9 @@ _SIZE, _TIME = "10%, or a number of instances", "a duration: 90s, 5m, 1h"
 _TAKES = {
     ("ContainerDefinition", "Image"): "xgboost@3.0-5, a registry URI, or ./PROGRAM of this machine (embedded engine)",
     ("ContainerDefinition", "ModelDataUrl"): "a .tar.gz, a directory, an s3:// URI, or $object",
+    ("CreateEndpointConfigInput", "DataCaptureConfig"): "where to, as `to` has it; or a mapping",
+    ("DataCaptureConfig", "DestinationS3Uri"): "s3://bucket/prefix, or ./DIRECTORY of this machine (embedded engine)",
+    ("DataCaptureConfig", "CaptureContentTypeHeader"): "what is kept as text: text/csv, application/json by default",
 }
 _OWN_DEPLOY = (
     Key("canary", "canary", "CapacitySize", "Traffic that the new fleet gets first, at most 50%.", takes=_SIZE),

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.spec.alarms import alarm_words
+from sm_magics.spec.capture import CAPTURE, TYPES
 from sm_magics.spec.defaults import CAPTURE_DEFAULTS, variant_defaults
 from sm_magics.spec.deployment import DEPLOYMENT, watches, worded
 from sm_magics.spec.keys import SHORT, sagemaker, written
@@ -37,8 +38,8 @@ def to_yaml(spec: EndpointSpec) -> str:
     if spec.shadow:
         cell["shadow"] = {_text(each.name): _variant(each) for each in spec.shadow}
     config = dict(spec.config)
-    if "DataCaptureConfig" in config:
-        config["DataCaptureConfig"] = _without(config["DataCaptureConfig"], CAPTURE_DEFAULTS)
+    if CAPTURE in config:
+        config[CAPTURE] = _without({TYPES: {}, **config[CAPTURE]}, CAPTURE_DEFAULTS)
     cell |= _members(config, "CreateEndpointConfigInput")
     cell |= _deployment(spec)
     if spec.tags:
