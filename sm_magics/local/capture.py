@@ -145,22 +145,25 @@ class Captures:
         self.now = now
         self.new_id = new_id
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="capture")
-        self.in_use: set[Capture] = set()
+        self.unwritten: set[Capture] = set()  # those that have records which wait
         self._failing: set[str] = set()
 
     def open(self, endpoint: str, config: Mapping[str, Any] | None, rng: random.Random) -> Capture | None:
         """Return the capture that a DataCaptureConfig asks for, None when it asks for none."""
         if not config or not config.get("EnableCapture", True) or not config["InitialSamplingPercentage"]:
             return None
+        return Capture(endpoint, config, self, rng)
+
+    def clean(self, endpoint: str, config: Mapping[str, Any]) -> None:
+        """Remove what an engine that was killed had not finished, by the DataCaptureConfig of then."""
         self.thread.submit(self._clean, endpoint, config["DestinationS3Uri"])
-        capture = Capture(endpoint, config, self, rng)
-        self.in_use.add(capture)
-        return capture
 
     def _clean(self, endpoint: str, url: str) -> None:
-        """Remove what an engine that was killed had not finished."""
-        for each in (self.place(url) / endpoint).glob(f"*/*/*/*/*/.*{_UNFINISHED}"):
-            each.unlink(missing_ok=True)
+        try:
+            for each in (self.place(url) / endpoint).glob(f"*/*/*/*/*/.*{_UNFINISHED}"):
+                each.unlink(missing_ok=True)
+        except OSError as error:
+            _LOG.warning("unfinished files of captured data of %s cannot be removed: %s", endpoint, error)
 
     def works(self, endpoint: str) -> bool:
         """Whether what is captured of an endpoint is written."""
@@ -176,7 +179,7 @@ class Captures:
 
     async def close(self) -> None:
         """Write all that is left."""
-        await asyncio.gather(*(each.close() for each in self.in_use))
+        await asyncio.gather(*(each.close() for each in self.unwritten))
         self.thread.shutdown(wait=True)
 
 
@@ -220,10 +223,11 @@ class Capture:
             None if inference_id is None else inference_id.decode("latin-1"),
             None if custom is None else custom.decode("latin-1"),
         )
-        if self._held + seen.size > MAX_HELD:
+        if self._held and self._held + seen.size > MAX_HELD:
             self.dropped += 1
             self._captures.report(self._endpoint, BufferError("the disk is too slow, records are dropped"))
             return
+        self._captures.unwritten.add(self)
         self._waiting.append(seen)
         self._held += seen.size
         self._fresh += seen.size
@@ -233,20 +237,20 @@ class Capture:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._begin)
 
     async def close(self) -> None:
-        """Write what is left."""
-        if self._timer:
-            self._timer.cancel()
-        while self._writing:  # the end of one may be the begin of the next
-            await asyncio.wait([self._writing])
-        if self._waiting:
-            await self._write()
+        """Write what is left; what is lost is said. Whoever is cancelled here stops nothing from being written."""
+        for _ in range(2):  # one may be under way already
+            self._begin()
+            while self._writing:  # the end of one may be the begin of the next
+                await asyncio.wait([self._writing])
         if self._timer:
             self._timer.cancel()  # of a last try that failed
+            self._timer = None
         lost = self.dropped + len(self._waiting)
         if lost:
             _LOG.warning("%d captured records of %s are lost", lost, self._endpoint)
         self._waiting.clear()
-        self._captures.in_use.discard(self)
+        self._held = self._fresh = self.dropped = 0
+        self._captures.unwritten.discard(self)
         self._captures.report(self._endpoint, None)
 
     def _begin(self) -> None:
@@ -270,11 +274,18 @@ class Capture:
         except OSError as error:
             self._captures.report(self._endpoint, error)
             self._waiting = batch + self._waiting  # tried again, as long as there is room
+        except Exception as error:  # noqa: BLE001 - whatever it is, the next try would end the same way
+            _LOG.exception("%d records of %s cannot be captured", len(batch), self._endpoint)
+            self._captures.report(self._endpoint, error)
+            self.dropped += len(batch)
+            self._held -= sum(each.size for each in batch)
         else:
             self._held -= sum(each.size for each in batch)
             self._captures.report(self._endpoint, None)
         if self._waiting and self._timer is None:
             self._timer = loop.call_later(FLUSH_SECONDS, self._begin)
+        elif not self._waiting:
+            self._captures.unwritten.discard(self)
 
     def _files(self, batch: Iterable[Seen]) -> None:
         """Write a batch, a file for each variant and hour; what was written before a failure is not kept."""
@@ -287,7 +298,7 @@ class Capture:
         try:
             for folder, group in groups.items():
                 made.append(self._file(root / folder, group))
-        except OSError:
+        except BaseException:
             for each_file in made:  # the whole batch is written again
                 each_file.unlink(missing_ok=True)
             raise
@@ -303,6 +314,6 @@ class Capture:
                 file.flush()
                 os.fsync(file.fileno())
             return scratch.rename(folder / name)
-        except OSError:
+        except BaseException:
             scratch.unlink(missing_ok=True)
             raise

@@ -82,6 +82,10 @@ class Deployments:
     def resume(self) -> None:
         """Bring back every endpoint that the store knows, after the engine was started again."""
         for each in self._store.all("endpoint"):
+            if isinstance(each, lifecycle.Endpoint):
+                for config in (each.capture, each.pending and each.pending.capture):
+                    if config:
+                        self._captures.clean(each.name, config)
             self.follow(each.name)
 
     def follow(self, name: str) -> None:

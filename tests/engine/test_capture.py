@@ -4,9 +4,12 @@ import asyncio
 import base64
 import contextlib
 import json
+import os
 import random
 import re
 import shutil
+import signal
+import threading
 import time
 from itertools import count
 from pathlib import Path
@@ -269,11 +272,75 @@ def test_what_a_killed_engine_had_not_finished_is_removed(disk):
     (folder / "00-00-000-y.jsonl").write_text("{}\n")
 
     async def run():
-        await disk.open().close()
+        disk.captures.clean("boston", config())
         await disk.captures.close()
 
     asyncio.run(run())
     assert [each.name for each in folder.iterdir()] == ["00-00-000-y.jsonl"]
+
+
+def test_what_is_cancelled_while_it_writes_what_is_left_loses_nothing(disk):
+    go_on = threading.Event()
+
+    async def run():
+        capture = disk.open()
+        take(capture, b"1")
+        disk.captures.thread.submit(go_on.wait)  # a slow disk
+        closing = asyncio.ensure_future(capture.close())
+        await asyncio.sleep(0.01)
+        closing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await closing
+        threading.Timer(0.05, go_on.set).start()
+        await disk.captures.close()
+
+    asyncio.run(run())
+    assert len(disk.lines) == 1
+
+
+def test_what_is_answered_after_the_end_is_written_too(disk):
+    async def run():
+        capture = disk.open()
+        take(capture, b"1")
+        await capture.close()
+        take(capture, b"2")  # as a fault that makes answers slow does
+        await disk.captures.close()
+
+    asyncio.run(run())
+    assert len(disk.lines) == 2
+    assert not disk.captures.unwritten
+
+
+def test_one_record_may_be_as_large_as_it_is(disk, monkeypatch):
+    monkeypatch.setattr(module, "MAX_HELD", 1000)
+
+    async def run():
+        capture = disk.open()
+        take(capture, bytes(5000))
+        take(capture, b"1")  # no room beside it
+        assert capture.dropped == 1
+        await capture.close()
+
+    asyncio.run(run())
+    assert len(disk.lines) == 1
+
+
+def test_a_record_that_cannot_be_written_at_all_is_said_and_does_not_end_the_capture(disk, caplog, monkeypatch):
+    async def run():
+        capture = disk.open()
+        with monkeypatch.context() as patched:
+            patched.setattr(module, "line", lambda *_: 1 / 0)
+            take(capture, b"1")
+            capture._begin()
+            await until(lambda: not disk.captures.works("boston"))
+        assert not disk.captures.unwritten
+        take(capture, b"2")
+        await capture.close()
+
+    asyncio.run(run())
+    assert len(disk.lines) == 1
+    assert "1 captured records of boston are lost" in caplog.text
+    assert not list(disk.root.rglob(".*"))
 
 
 # The engine
@@ -388,6 +455,23 @@ def test_a_graceful_stop_writes_everything_and_a_restart_goes_on(tmp_path):
         invoke_all(engine, name, range(5))
         assert engine.stop() == 0
     assert len(captured(to, name)) == 10
+
+
+def test_an_engine_that_comes_back_finds_no_rest_though_the_next_config_captures_nothing(tmp_path):
+    to, state = tmp_path / "captured", tmp_path / "state"
+    with running(state) as engine:
+        name = serve(engine, "boston", config(f"file://{to}"))
+        engine.config("c-uncaptured", ("A", f"m-{name}"))
+        folder = to / name / "A/2023/11/15/12"
+        folder.mkdir(parents=True)
+        os.kill(engine.template, signal.SIGSTOP)
+        engine.call("UpdateEndpoint", EndpointName=name, EndpointConfigName="c-uncaptured")
+        (folder / ".00-00-000-x.jsonl.part").write_text('{"capt')
+        engine.kill()
+    with running(state) as engine:
+        assert "DataCaptureConfig" not in engine.settled(name)
+        assert engine.stop() == 0
+    assert not list(to.rglob(".*"))
 
 
 @pytest.mark.parametrize("seed", range(3))

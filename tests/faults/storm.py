@@ -271,6 +271,22 @@ def wrongly_captured(engine, clients):
     return wrong + [f"unfinished: {unfinished}"] * bool(unfinished)
 
 
+def kill_in_the_middle(engine, clients, chance):
+    """Have all clients call, and kill the engine at a random moment."""
+    stop = threading.Event()
+    with ThreadPoolExecutor(len(clients)) as threads:
+        runs = [threads.submit(each.run, engine, stop) for each in clients]
+        time.sleep(chance.random() * chance.choice([0.6, 1.6]))
+        engine.kill()
+        stop.set()
+        for each in runs:
+            each.result()
+    engine.process.stdout.close()
+    for each in clients:
+        for rows in each.answered.values():
+            rows.clear()  # may be captured, or lost
+
+
 def storm(seed, folder):
     """Run one seed; return what is wrong, how many calls were acknowledged, refused and never answered, and which."""
     chance = random.Random(seed)
@@ -280,20 +296,7 @@ def storm(seed, folder):
         prepare(engine)
         wrong = []
         for _ in range(KILLS):
-            stop = threading.Event()
-            with ThreadPoolExecutor(len(clients)) as threads:
-                runs = [threads.submit(each.run, engine, stop) for each in clients]
-                time.sleep(chance.random() * 0.6)
-                if chance.random() < 0.5:  # the answers of the verification may be captured, or lost
-                    time.sleep(chance.random())
-                engine.kill()
-                stop.set()
-                for each in runs:
-                    each.result()
-            engine.process.stdout.close()
-            for each in clients:
-                for rows in each.answered.values():
-                    rows.clear()
+            kill_in_the_middle(engine, clients, chance)
             engine = launch(folder)
             if chance.random() < 0.7:  # else it is killed again in the middle of coming back
                 for each in clients:
