@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from sm_magics.errors import ServiceError
-from sm_magics.logs import Log
+from sm_magics.logs import Log, plain
 from sm_magics.watch import described
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class LogTail:
 
 def failing_variant(reason: str) -> str | None:
     """Return the variant that a FailureReason names."""
-    found = re.search(r"\bvariant (\S+?)[ .,]", reason)
+    found = re.search(r"\bvariant (\S+?)(?:[ .,]|$)", reason)
     return found[1] if found else None
 
 
@@ -65,7 +65,7 @@ def log_tail(connection: Connection, endpoint: str, variant: str | None) -> LogT
     log = Log(connection, endpoint, variant)
     try:
         names = log.streams()
-        lines = [each.text for each in log.last(names[0], MOST_READ)] if names else []
+        lines = [plain(each.text) for each in log.last(names[0], MOST_READ)] if names else []
     except ServiceError:
         return None
     return LogTail(f"{log.group}/{names[0]}", _folded(lines)[-TAIL_LINES:]) if lines else None

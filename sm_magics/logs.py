@@ -6,6 +6,7 @@ pipeline adds the container.
 
 from __future__ import annotations
 
+import re
 from collections import Counter, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from sm_magics.clock import Clock
     from sm_magics.connection import Connection
 
-__all__ = ["GROUP_PREFIX", "MOST_LINES", "Entry", "Log", "Printed"]
+__all__ = ["GROUP_PREFIX", "MOST_LINES", "Entry", "Log", "Printed", "plain"]
 
 GROUP_PREFIX = "/aws/sagemaker/Endpoints/"
 MOST_LINES = 10_000  # that GetLogEvents gives at once; following keeps as many
@@ -27,6 +28,9 @@ MOST_STREAMS = 50  # that are read: those written last
 PAUSE = 1.0  # seconds between looks while following
 LOOK_BACK = 30_000  # milliseconds: an instance's lines may arrive that much later than another's
 _KNOWN = 1_000  # lines that following reads first, to tell what is new
+_STYLES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\))")  # colours, links, titles
+# What moves a cursor or turns the direction of writing: a line that has it can look like another one.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +157,11 @@ class Log:
 
     def _of_variant(self) -> dict[str, str]:
         return {} if self.variant is None else {"logStreamNamePrefix": f"{self.variant}/"}
+
+
+def plain(text: str) -> str:
+    """Return what an instance printed without what only a terminal obeys."""
+    return _CONTROLS.sub("", _STYLES.sub("", text)).expandtabs()
 
 
 def _entry(stream: str, event: Mapping[str, Any]) -> Entry:

@@ -15,6 +15,7 @@ GROUP = "/aws/sagemaker/Endpoints/boston"
         ("included in the model for the production variant A exist, and that", "A"),
         ("Please ensure the model container for variant B2 starts correctly when invoked", "B2"),
         ("Unable to provision requested ML compute capacity. Please retry using a different instance type.", None),
+        ("did not start: production variant A", "A"),
         ("", None),
     ],
 )
@@ -73,6 +74,13 @@ def test_of_more_than_is_read_it_says_so(fake_connection):
 def test_a_long_line_is_cut_and_its_number_is_not(fake_connection):
     (line,) = told(fake_connection, *["x" * 999] * 2)
     assert line == "x" * (MOST_SHOWN - 1) + "… (2 times)"
+
+
+def test_the_tail_has_nothing_that_a_terminal_obeys(fake_connection):
+    connection = fake_connection(
+        describe_log_streams=streams(("A/i-1", {})), get_log_events=events("\x1b[31mred\x1b[0m\x1b[2J\x07")
+    )
+    assert log_tail(connection, "boston", "A").lines == ("red",)
 
 
 def test_without_a_variant_any_stream_will_do(fake_connection):

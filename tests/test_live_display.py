@@ -84,6 +84,10 @@ class TestLines:
             "A/i-1  beat",
         ]
 
+    def test_a_line_of_a_log_does_nothing_to_the_terminal(self):
+        hostile = Entry("A", "i-1", "\x1b[2J\x1b]0;title\x07gone\r", 1)
+        assert self.lines(Printed((hostile,), (hostile,))) == ["A/i-1  gone"]
+
     def test_the_end_is_the_record_s_to_tell(self):
         assert self.lines(Reached(SETTLED.snapshot, verified=True)) == []
 

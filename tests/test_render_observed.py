@@ -67,6 +67,9 @@ def test_what_is_printed_is_text_and_keeps_its_spaces():
         ("one\ttwo", "one     two"),
         ("bell\x07\x00", "bell"),
         ("100 %\r", "100 %"),
+        ("\x1b]0;a title\x07\x1b]8;;https://example.com\x1b\\a link\x1b]8;;\x1b\\", "a link"),
+        ("\x9b2Jcleared", "2Jcleared"),
+        ("right \u202eleft\u2066", "right left"),
         ("x" * 3000, "x" * (LONGEST_LINE - 1) + "…"),
     ],
 )

@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sm_magics.events import Called, Calling, Planned, Seen
-from sm_magics.logs import Printed
+from sm_magics.logs import Printed, plain
 from sm_magics.render import html, observed, watching
 from sm_magics.render.shown import bundle
 
@@ -163,6 +163,6 @@ def _line(event: object) -> str:
             whose = ", as asked for before: waiting for it first" if earlier and not snapshot.settled else ""
             return f"{snapshot.name}: {snapshot.status}" + (f" ({told})" if told else "") + whose
         case Printed(_, new):
-            return "\n".join(f"{each.variant}/{each.instance}  {each.text}" for each in new)
+            return "\n".join(f"{each.variant}/{each.instance}  {plain(each.text)}" for each in new)
         case _:
             return ""

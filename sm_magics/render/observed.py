@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from sm_magics.logs import plain
 from sm_magics.metrics import PERCENTILES
 from sm_magics.render.view import Badge, Column, Note, Picture, Table, View, sparks
 from sm_magics.spec.amounts import duration
@@ -24,8 +24,6 @@ TIME_WIDTH = 9  # of a latency as text, so that a card's layout does not depend 
 PERCENT_WIDTH = 8  # the same of a utilisation
 MOST_SPARKS = 30
 LONGEST_LINE = 2000  # characters of a printed line that a card shows
-_STYLES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")  # colours for a terminal
-_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]")
 
 
 def logs(endpoint: str, variant: str | None, entries: Sequence[Entry], *, lines: int, times: bool) -> View:
@@ -56,8 +54,8 @@ def _printed(entries: Sequence[Entry], *, times: bool) -> Table:
 
     def cells(entry: Entry) -> tuple[str, ...]:
         if times:
-            return _time(entry.time), entry.variant, entry.instance, _plain(entry.text)
-        return entry.variant, str(numbers[entry.variant, entry.instance]), _plain(entry.text)
+            return _time(entry.time), entry.variant, entry.instance, _cut(entry.text)
+        return entry.variant, str(numbers[entry.variant, entry.instance]), _cut(entry.text)
 
     return Table(tuple(columns), tuple(map(cells, entries)))
 
@@ -78,8 +76,8 @@ def _time(milliseconds: int) -> str:
     return moment.strftime("%Y-%m-%d %H:%M:%S.") + f"{milliseconds % 1000:03d}"
 
 
-def _plain(text: str) -> str:
-    text = _CONTROLS.sub("", _STYLES.sub("", text)).expandtabs()
+def _cut(text: str) -> str:
+    text = plain(text)
     return text if len(text) <= LONGEST_LINE else text[: LONGEST_LINE - 1] + "…"
 
 
