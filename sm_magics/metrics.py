@@ -128,7 +128,9 @@ def span(now: float, seconds: float, period: float | None) -> Span:
 
 
 def variants(connection: Connection, endpoint: str) -> list[str]:
-    """Return the variants of which CloudWatch has metrics, also of an endpoint that is gone.
+    """Return the variants of which CloudWatch got metrics in the last two weeks, also of an endpoint that is gone.
+
+    ListMetrics knows no others, says its API reference.
 
     Raises
     ------

@@ -230,10 +230,13 @@ class Metrics(Shown):
         """Return a pandas data frame: a row for each variant and period, latencies in ms, utilisation in percent."""
         import pandas as pd
 
+        from sm_magics.metrics import MEASURES
+
         frames = [
             pd.DataFrame({"time": self.span.times, "variant": each.variant, **each.series}) for each in self.variants
         ]
-        return pd.concat(frames, ignore_index=True)
+        columns = ["time", "variant", *(each.key for each in MEASURES)]
+        return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=columns)
 
     def picture(self) -> bytes:
         """Return the picture of it as a PNG file.

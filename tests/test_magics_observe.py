@@ -7,6 +7,15 @@ from sm_magics.logs import Log
 from sm_magics.render import plots
 from sm_magics.results import Logs, Metrics
 
+SHADOWED = {
+    "EndpointName": "boston",
+    "EndpointArn": "arn",
+    "EndpointStatus": "InService",
+    "EndpointConfigName": "c",
+    "ProductionVariants": [{"VariantName": "A"}],
+    "ShadowProductionVariants": [{"VariantName": "New"}],
+}
+
 
 class TestLogs:
     def test_the_last_lines_of_all_variants_are_shown_and_returned(self, notebook, served):
@@ -90,6 +99,17 @@ class TestLogs:
         assert served == "boston"
         assert told in notebook.fails(line, CellError)
 
+    def test_a_name_in_other_letters_is_the_endpoint_that_the_service_finds(self, notebook, served):
+        result = notebook.run(f"%sm_logs {served.upper()} XGB-Model").result
+        assert result.endpoint == served
+        assert result.entries
+
+    def test_a_shadow_that_printed_nothing_yet_is_a_variant(self, notebook, fake_connection):
+        notebook.session.connect = lambda: fake_connection(
+            describe_log_streams=[{"logStreams": []}], describe_endpoint=[SHADOWED]
+        )
+        assert notebook.run("%sm_logs boston New").result.entries == ()
+
     def test_a_permission_that_is_missing_is_named(self, notebook, fake_connection, refusal):
         told = "User: u is not authorized to perform: logs:DescribeLogStreams"
         notebook.session.connect = lambda: fake_connection(
@@ -134,6 +154,20 @@ class TestMetrics:
         )
         span = notebook.run("%sm_metrics gone A --for 2d --period 1h").result.span
         assert (span.count, span.period) == (48, 3600)
+
+    def test_a_name_in_other_letters_is_the_endpoint_that_the_service_finds(self, notebook, fake_connection):
+        counted = {"Dimensions": [{"Name": "VariantName", "Value": "Gone"}]}
+        connection = fake_connection(
+            list_metrics=[lambda Dimensions, **_: {"Metrics": [counted] if Dimensions[0]["Value"] == "boston" else []}],  # noqa: N803 - boto3's name
+            get_metric_data=[values],
+            describe_endpoint=[SHADOWED],
+        )
+        notebook.session.connect = lambda: connection
+        ran = notebook.run("%sm_metrics BOSTON")
+        assert "Metrics of boston · last 1h" in ran.shown
+        assert [each.variant for each in ran.result.variants] == ["A", "New", "Gone"]
+        asked = connection.session.calls[-1][1]["MetricDataQueries"][0]["MetricStat"]["Metric"]["Dimensions"]
+        assert asked[0] == {"Name": "EndpointName", "Value": "boston"}
 
     def test_without_matplotlib_the_card_has_no_picture_and_asking_for_one_says_what_to_install(
         self, notebook, fake_connection, refusal, monkeypatch

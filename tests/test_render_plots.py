@@ -69,6 +69,14 @@ def test_each_variant_has_its_line_and_its_name():
     assert len(made.axes[-1].get_lines()) == 6
 
 
+def test_variants_that_are_gone_may_make_more_than_there_are_colours_and_all_are_drawn():
+    count = len(plots.COLOURS) + 2
+    made = plots.figure([used(f"V{n}", errors=(0.0, 1.0, 0.0, 2.0)) for n in range(count)], WHEN)
+    assert len(made.legends[0].get_texts()) == count
+    assert len(made.axes[0].get_lines()) == count
+    assert len(made.axes[1].patches) == count * WHEN.count
+
+
 def test_one_point_alone_is_seen_and_many_are_a_line():
     alone, many = (plots._line(values) for values in ((None, 1.0, None), (1.0,) * 50))
     assert alone["marker"] == "o"

@@ -72,5 +72,12 @@ def test_an_endpoint_that_was_only_shown_says_nothing_of_calls():
     assert "Nothing to change" in str(results.Endpoint(SNAPSHOT, CONFIG, "here", done=()))
 
 
+def test_a_frame_of_no_metrics_and_of_no_lines_has_its_columns():
+    metrics = results.Metrics("boston", (), Span(0, 60, 60)).to_frame()
+    assert (len(metrics), list(metrics)[:3]) == (0, ["time", "variant", "invocations"])
+    lines = results.Logs("boston", None, ()).to_frame()
+    assert (len(lines), str(lines["time"].dt.tz)) == (0, "UTC")
+
+
 def test_invocations_give_their_rows():
     assert results.Invoked(Invocations(Target("boston"), (ROW,), {}, None)).rows == (ROW,)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import magics_class
@@ -14,6 +15,8 @@ from sm_magics.magics.options import argument, duration, flag, name, output, qui
 
 if TYPE_CHECKING:
     import argparse
+
+    from sm_magics.watch import Snapshot
 
 __all__ = ["ObserveMagics"]
 
@@ -52,15 +55,16 @@ class ObserveMagics(SmMagics):
         log = Log(connection, given.name, given.variant)
         if not log.streams():  # a deleted endpoint may still have a log
             snapshot = find_endpoint(connection, given.name)
+            log = replace(log, endpoint=snapshot.name)  # the service finds it in any case of letters
             if given.variant is not None:
-                _check(given.name, given.variant, [each.name for each in (*snapshot.variants, *snapshot.pending)])
+                _check(snapshot.name, given.variant, _variants(snapshot))
         if given.follow:
             timeout = FOLLOW_SECONDS if given.timeout is None else given.timeout
             happened = self.session.follow(log.follow(given.lines, self.session.clock, timeout), given, calm=True)
             entries = happened[-1].entries if happened else ()
         else:
             entries = log.tail(given.lines)
-        return Logs(given.name, given.variant, entries, lines=given.lines, times=given.times)
+        return Logs(log.endpoint, given.variant, entries, lines=given.lines, times=given.times)
 
     @magic(
         "line",
@@ -81,16 +85,24 @@ class ObserveMagics(SmMagics):
 
         when = span(time(), DEFAULT_SECONDS if given.seconds is None else given.seconds, given.period)
         connection = self.session.connection()
-        counted = variants(connection, given.name)
-        snapshot = look(connection, given.name) if counted else find_endpoint(connection, given.name)
-        present = () if snapshot is None else [each.name for each in snapshot.variants]
+        endpoint, counted, present = given.name, variants(connection, given.name), []
+        snapshot = look(connection, endpoint) if counted else find_endpoint(connection, endpoint)
+        if snapshot is not None:
+            present = _variants(snapshot)
+            if snapshot.name != endpoint:  # the service finds it in any case of letters
+                endpoint, counted = snapshot.name, variants(connection, snapshot.name)
         names = list(dict.fromkeys([*present, *counted]))  # one that is gone was used all the same
         if given.variant is not None:
-            _check(given.name, given.variant, names)
+            _check(endpoint, given.variant, names)
             names = present = [given.variant]
-        used = read(connection, given.name, names, when)
+        used = read(connection, endpoint, names, when)
         shown = tuple(each for each in used if each.invocations or each.variant in present)
-        return Metrics(given.name, shown, when)
+        return Metrics(endpoint, shown, when)
+
+
+def _variants(snapshot: Snapshot) -> list[str]:
+    """Return the variants that an endpoint has or is about to have, shadows among them."""
+    return list(dict.fromkeys(each.name for each in (*snapshot.variants, *snapshot.pending, *snapshot.shadows)))
 
 
 def _check(endpoint: str, variant: str, names: list[str]) -> None:

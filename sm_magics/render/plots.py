@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import io
 from datetime import timedelta
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.metrics import PERCENTILES
@@ -56,7 +57,7 @@ def figure(used: Sequence[Used], when: Span) -> Any:
 
 
 def _invocations(axes: Any, used: Sequence[Used], when: Span) -> None:
-    for each, colour in zip(used, COLOURS, strict=False):
+    for each, colour in zip(used, cycle(COLOURS), strict=False):
         values = each.series["invocations"]
         axes.plot(when.times, values, color=colour, label=each.variant, **_line(values))
         axes.fill_between(when.times, values, color=colour, alpha=0.12, linewidth=0)
@@ -65,7 +66,7 @@ def _invocations(axes: Any, used: Sequence[Used], when: Span) -> None:
 
 def _errors(axes: Any, used: Sequence[Used], when: Span) -> None:
     below = [0.0] * when.count
-    for each, colour in zip(used, COLOURS, strict=False):
+    for each, colour in zip(used, cycle(COLOURS), strict=False):
         both = zip(each.series["errors_4xx"], each.series["errors_5xx"], strict=True)
         values = [(a or 0.0) + (b or 0.0) for a, b in both]
         axes.bar(when.times, values, timedelta(seconds=when.period * 0.7), below, color=colour)
@@ -74,7 +75,7 @@ def _errors(axes: Any, used: Sequence[Used], when: Span) -> None:
 
 
 def _latencies(axes: Any, used: Sequence[Used], when: Span) -> None:
-    for each, colour in zip(used, COLOURS, strict=False):
+    for each, colour in zip(used, cycle(COLOURS), strict=False):
         for name in PERCENTILES:
             measured = each.series[f"model_{name}"]
             values = [float("nan") if value is None else value for value in measured]
