@@ -127,6 +127,35 @@ class TestCells:
         assert "shared" in found
         assert any(name.startswith("boston-linear-model-") for name in found)
 
+    @pytest.mark.parametrize(
+        ("marked", "some"),
+        [
+            (ENDPOINT + "  A: {model: {image: linear|}}", ["linear-learner@1"]),
+            (ENDPOINT + "  A: {model: {image: xgboost@3|, data: ./m.tar.gz}}", ["xgboost@3.0-5", "xgboost@3.2-0"]),
+            ("%%sm_model m\nimage: sklearn@1.|", ["sklearn@1.0-1", "sklearn@1.2-1", "sklearn@1.4-2", "sklearn@1.9-0"]),
+            ("%%sm_model m\nimage: ./|", ["./models/", "./serve.sh"]),
+            ("%%sm_model m\nimage: ./.h|", ["./.hidden.sh"]),
+            ("%%sm_model m\nimage: ~/ser|", ["~/serve.sh"]),
+            ("%%sm_model m\ndata: |", ["models/", "old.tar.gz"]),
+            ("%%sm_model m\ndata: ./models/|", ["./models/new.tar.gz"]),
+            (ENDPOINT + "  A: $xgb\ncapture: ./m|", ["./models/"]),
+            (ENDPOINT + "  A: $xgb\ncapture: {to: ./|, sample: 5%}", ["./models/"]),
+        ],
+    )
+    def test_images_with_their_versions_and_files(self, notebook, tmp_path, monkeypatch, marked, some):
+        monkeypatch.chdir(tmp_path)
+        monkeypatch.setenv("HOME", str(tmp_path))
+        (tmp_path / "models").mkdir()
+        for each in ("serve.sh", ".hidden.sh", "old.tar.gz", "notes.txt", "with space.tar.gz", "models/new.tar.gz"):
+            (tmp_path / each).touch(0o755 if each.endswith(".sh") else 0o644)
+        assert texts(notebook, marked) == some
+
+    @pytest.mark.parametrize("place", ["./nowhere/|", "/proc/1/root/|", "~nobody-of-this-name/|", "./notes.txt/|"])
+    def test_where_there_are_no_files_none_are_offered(self, notebook, tmp_path, monkeypatch, place):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "notes.txt").touch()
+        assert not [each for each in texts(notebook, f"%%sm_model m\nimage: {place}") if "/" in each]
+
     def test_a_payload_is_nobody_s_business(self, notebook):
         assert texts(notebook, "%%sm_invoke boston\nvar|") == texts(notebook, "%%writefile f\nvar|")
 

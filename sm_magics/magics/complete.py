@@ -5,8 +5,11 @@ Nothing is contacted that the session has not contacted before: names come from 
 
 from __future__ import annotations
 
+import itertools
+import os
 import re
 import time
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -15,7 +18,7 @@ from IPython.core.completer import SimpleCompletion, context_matcher
 from sm_magics.errors import SmError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
 
     from sm_magics.magics.session import Session
 
@@ -25,6 +28,9 @@ OF_A_VARIANT = frozenset({"sm_logs", "sm_metrics"})  # whose second word is a va
 NAMES_SECONDS = 5.0  # for which names that were listed are good
 _MAGIC = re.compile(r"^\s*(?:\w+\s*=\s*)?(%{1,2})(sm_\w+)\s")
 _MODEL_VALUE = re.compile(r"(?:^|[\s{,])model:\s*([\w-]*)$")
+_FILE_VALUE = re.compile(r"(?:^|[\s{,])(image|data|to|capture):\s+([^\s\"'{}\[\],$]*)$")
+_PLAIN_NAME = re.compile(r"[\w.+=-]+")  # of a file that a cell can name without quotes
+MOST_FILES = 200  # of a folder that are offered
 
 
 class Completer:
@@ -63,6 +69,8 @@ class Completer:
         if model := _MODEL_VALUE.search(before):
             names = [*self._session.declared, *self._names("Model")]
             items += [SimpleCompletion(each, type="instance") for each in names if each.startswith(model[1])]
+        if place := _FILE_VALUE.search(before):
+            items += [SimpleCompletion(each, type="path") for each in _of_images_and_files(place[1], place[2])]
         return _result(items, before[found.start :])
 
     def _on_line(self, magic: str, text: str) -> dict[str, Any]:
@@ -140,6 +148,28 @@ class Completer:
             for name, value in self._session.variables.items()
             if not name.startswith("_") and not isinstance(value, ModuleType)
         )
+
+
+def _of_images_and_files(key: str, word: str) -> Iterator[str]:
+    """Yield the built-in images and the files of this machine that may go on from `word` as the value of `key`."""
+    from sm_magics.models import KNOWN
+    from sm_magics.spec import is_path
+
+    if key == "image":
+        yield from (each for each in KNOWN if each.startswith(word))
+    if not is_path(word) and key != "data":
+        return
+    folder, slash, begun = word.rpartition("/")
+    try:
+        found = sorted(Path(folder + slash).expanduser().iterdir())
+    except (OSError, RuntimeError):  # no folder, no permission, no user of that name
+        return
+    for each in itertools.islice((each for each in found if each.name.startswith(begun)), MOST_FILES):
+        if _PLAIN_NAME.fullmatch(each.name) and (begun or not each.name.startswith(".")):
+            if each.is_dir():
+                yield f"{folder}{slash}{each.name}/"
+            elif (key == "image" and os.access(each, os.X_OK)) or (key == "data" and each.name.endswith(".tar.gz")):
+                yield f"{folder}{slash}{each.name}"
 
 
 def _result(items: list[SimpleCompletion], fragment: str, *, suppress: bool = True) -> dict[str, Any]:
