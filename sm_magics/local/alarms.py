@@ -169,7 +169,7 @@ class Alarms:
     async def _set_actions(self, names: Sequence[str], *, enabled: bool) -> None:
         async with self._store.lock:
             for each in filter(None, map(self._store.alarm, names)):  # the service passes over those that there are not
-                await self._store.put(replace(each, request={**each.request, "ActionsEnabled": enabled}))
+                await self._store.amend(each, request={**each.request, "ActionsEnabled": enabled})
 
     async def list_tags(self, request: dict[str, Any]) -> dict[str, Any]:
         return {"Tags": tag_list(self._tagged(request["ResourceARN"]).tags)}
@@ -177,14 +177,14 @@ class Alarms:
     async def tag(self, request: dict[str, Any]) -> dict[str, Any]:
         async with self._store.lock:
             known = self._tagged(request["ResourceARN"])
-            await self._store.put(replace(known, tags=limited({**known.tags, **tags_of(request)})))
+            await self._store.amend(known, tags=limited({**known.tags, **tags_of(request)}))
         return {}
 
     async def untag(self, request: dict[str, Any]) -> dict[str, Any]:
         async with self._store.lock:
             known = self._tagged(request["ResourceARN"])
             kept = {key: value for key, value in known.tags.items() if key not in request["TagKeys"]}
-            await self._store.put(replace(known, tags=kept))
+            await self._store.amend(known, tags=kept)
         return {}
 
     def _tagged(self, arn: str) -> Alarm:

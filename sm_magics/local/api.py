@@ -6,7 +6,7 @@ Messages in quotes are the service's own; where the service is unknown or the en
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.local import containers
@@ -206,7 +206,7 @@ class Resources:
         async with self._store.lock:
             resource = self._tagged(request["ResourceArn"])
             tags = limited({**resource.tags, **tags_of(request)})
-            await self._store.put(replace(resource, tags=tags))
+            await self._store.amend(resource, tags=tags)
         return {"Tags": tag_list(tags)}
 
     async def list_tags(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -216,7 +216,7 @@ class Resources:
         async with self._store.lock:
             resource = self._tagged(request["ResourceArn"])
             tags = {key: value for key, value in resource.tags.items() if key not in request["TagKeys"]}
-            await self._store.put(replace(resource, tags=tags))
+            await self._store.amend(resource, tags=tags)
         return {}
 
 

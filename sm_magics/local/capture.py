@@ -211,7 +211,13 @@ class Capture:
         return self._shares.draw()
 
     def take(self, variant: str, headers: Mapping[bytes, bytes], body: bytes, answer: Answer) -> None:
-        """Keep an invocation, to be written soon."""
+        """Keep an invocation, to be written soon; whatever goes wrong, who answers it never learns of it."""
+        try:
+            self._take(variant, headers, body, answer)
+        except Exception as error:  # noqa: BLE001 - a record is worth less than an answer
+            self._drop(error)
+
+    def _take(self, variant: str, headers: Mapping[bytes, bytes], body: bytes, answer: Answer) -> None:
         inference_id = headers.get(b"x-amzn-sagemaker-inference-id")
         custom = headers.get(b"x-amzn-sagemaker-custom-attributes")
         seen = Seen(
@@ -224,8 +230,7 @@ class Capture:
             None if custom is None else custom.decode("latin-1"),
         )
         if self._held and self._held + seen.size > MAX_HELD:
-            self.dropped += 1
-            self._captures.report(self._endpoint, BufferError("the disk is too slow, records are dropped"))
+            self._drop(BufferError("the disk is too slow, records are dropped"))
             return
         self._captures.unwritten.add(self)
         self._waiting.append(seen)
@@ -235,6 +240,10 @@ class Capture:
             self._begin()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(FLUSH_SECONDS, self._begin)
+
+    def _drop(self, why: Exception) -> None:
+        self.dropped += 1
+        self._captures.report(self._endpoint, why)
 
     async def close(self) -> None:
         """Write what is left; what is lost is said. Whoever is cancelled here stops nothing from being written."""
@@ -270,29 +279,32 @@ class Capture:
         batch, self._waiting, self._fresh = self._waiting, [], 0
         loop = asyncio.get_running_loop()
         try:
-            await loop.run_in_executor(self._captures.thread, self._files, batch)
-        except OSError as error:
+            bad = await loop.run_in_executor(self._captures.thread, self._files, batch)
+        except Exception as error:  # noqa: BLE001 - whatever it is, capturing goes on
             self._captures.report(self._endpoint, error)
             self._waiting = batch + self._waiting  # tried again, as long as there is room
-        except Exception as error:  # noqa: BLE001 - whatever it is, the next try would end the same way
-            _LOG.exception("%d records of %s cannot be captured", len(batch), self._endpoint)
-            self._captures.report(self._endpoint, error)
-            self.dropped += len(batch)
-            self._held -= sum(each.size for each in batch)
         else:
             self._held -= sum(each.size for each in batch)
-            self._captures.report(self._endpoint, None)
+            self._captures.report(self._endpoint, bad[0] if bad else None)
+            self.dropped += len(bad)
         if self._waiting and self._timer is None:
             self._timer = loop.call_later(FLUSH_SECONDS, self._begin)
         elif not self._waiting:
             self._captures.unwritten.discard(self)
 
-    def _files(self, batch: Iterable[Seen]) -> None:
-        """Write a batch, a file for each variant and hour; what was written before a failure is not kept."""
-        groups: dict[str, list[Seen]] = {}
+    def _files(self, batch: Iterable[Seen]) -> list[Exception]:
+        """Write a batch, a file for each variant and hour; what was written before a failure is not kept.
+
+        A record that is none, which would fail again and again, is left out; what was wrong with such is returned.
+        """
+        groups: dict[str, list[tuple[Seen, bytes]]] = {}
+        bad: list[Exception] = []
         for each in batch:
-            hour = datetime.fromtimestamp(each.time, UTC).strftime("%Y/%m/%d/%H")
-            groups.setdefault(f"{self._endpoint}/{each.variant}/{hour}", []).append(each)
+            try:
+                hour = datetime.fromtimestamp(each.time, UTC).strftime("%Y/%m/%d/%H")
+                groups.setdefault(f"{self._endpoint}/{each.variant}/{hour}", []).append((each, line(each, self._types)))
+            except Exception as error:  # noqa: BLE001 - it must not keep the others from being written
+                bad.append(error)
         root = self._captures.place(self._destination)
         made: list[Path] = []
         try:
@@ -302,15 +314,16 @@ class Capture:
             for each_file in made:  # the whole batch is written again
                 each_file.unlink(missing_ok=True)
             raise
+        return bad
 
-    def _file(self, folder: Path, group: list[Seen]) -> Path:
-        first = datetime.fromtimestamp(group[0].time, UTC)
+    def _file(self, folder: Path, group: list[tuple[Seen, bytes]]) -> Path:
+        first = datetime.fromtimestamp(group[0][0].time, UTC)
         name = f"{first:%M-%S}-{first.microsecond // 1000:03d}-{self._captures.new_id()}.jsonl"
         folder.mkdir(parents=True, exist_ok=True)
         scratch = folder / f".{name}{_UNFINISHED}"
         try:
             with scratch.open("wb") as file:
-                file.writelines(line(each, self._types) for each in group)
+                file.writelines(text for _, text in group)
                 file.flush()
                 os.fsync(file.fileno())
             return scratch.rename(folder / name)

@@ -7,6 +7,7 @@ file is the time in milliseconds, a tab, and what was printed.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import shutil
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["GROUP_PREFIX", "LogStream", "Logs"]
 
+_LOG = logging.getLogger(__name__)
 GROUP_PREFIX = "/aws/sagemaker/Endpoints/"
 MAX_FILE = 8 * 1024 * 1024  # bytes of one stream; the older half goes when it is full
 MAX_LINE = 256 * 1024  # CloudWatch's limit of one event
@@ -44,9 +46,8 @@ class LogStream:
         self._path = path
         self._now = now
         self._rest = b""
-        self._read_end: int | None = None
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        self._failing = False
+        self._to_disk(b"")
 
     def open_pipe(self) -> int:
         """Return the descriptor of a new pipe whose lines end up in the log; the caller closes it."""
@@ -58,11 +59,23 @@ class LogStream:
     def write(self, text: str) -> None:
         """Add lines of the engine's own."""
         stamp = b"%d\t" % (self._now() * 1000)
-        lines = b"".join(stamp + line[:MAX_LINE] + b"\n" for line in text.encode().splitlines())
-        with self._path.open("ab") as file:
-            file.write(lines)
-        if self._path.stat().st_size > MAX_FILE:
-            self._halve()
+        self._to_disk(b"".join(stamp + line[:MAX_LINE] + b"\n" for line in text.encode().splitlines()))
+
+    def _to_disk(self, lines: bytes) -> None:
+        """Add to the file. A disk that takes nothing costs these lines: a log is never a reason to fail."""
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            with self._path.open("ab") as file:
+                file.write(lines)
+                size = file.tell()
+            if size > MAX_FILE:
+                self._halve()
+        except OSError as error:
+            if not self._failing:
+                _LOG.warning("the log %s cannot be written: %s", self._path, error)
+            self._failing = True
+        else:
+            self._failing = False
 
     def _drain(self, read_end: int) -> None:
         try:

@@ -10,7 +10,7 @@ import asyncio
 import json
 import sqlite3
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from sm_magics.errors import EngineError
@@ -78,7 +78,8 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.lock = asyncio.Lock()  # held by whoever looks, decides and writes
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="store")
-        self._resources: dict[str, dict[str, Resource]] = {kind: {} for kind in _KINDS}
+        self._resources: dict[str, dict[str, Resource]] = {kind: {} for kind in _KINDS}  # as they are shown
+        self._kept: dict[str, dict[str, Resource]] = {kind: {} for kind in _KINDS}  # as they are on disk
         try:
             self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
             self._prepare(path)
@@ -111,7 +112,7 @@ class Store:
         if not written:
             return
         for kind, key, document in self._database.execute("SELECT kind, key, document FROM resources"):
-            self._resources[kind][key] = _KINDS[kind].from_json(json.loads(document))
+            self._resources[kind][key] = self._kept[kind][key] = _KINDS[kind].from_json(json.loads(document))
 
     def model(self, name: str) -> Model | None:
         """Return the model called `name`."""
@@ -143,11 +144,17 @@ class Store:
 
     async def put(self, resource: Resource) -> None:
         """Keep `resource`; returns when it is on disk."""
-        kind = _kind(resource)
-        key = _key(resource)
-        document = json.dumps(resource.to_json())
-        await self._write("INSERT OR REPLACE INTO resources VALUES (?, ?, ?)", (kind, key, document))
-        self._resources[kind][key] = resource
+        await self._keep(resource)
+        self._resources[_kind(resource)][_key(resource)] = resource
+
+    async def amend(self, resource: Resource, **members: Any) -> None:
+        """Change some members of `resource`, and nothing else of it; returns when that is on disk.
+
+        What is shown of it stays, and is not kept: progress goes on while this is written.
+        """
+        kind, key = _kind(resource), _key(resource)
+        await self._keep(replace(self._kept[kind][key], **members))
+        self._resources[kind][key] = replace(self._resources[kind][key], **members)
 
     def show(self, resource: Resource) -> None:
         """Show `resource` without keeping it: for progress that a crash may forget."""
@@ -159,11 +166,18 @@ class Store:
         key = _key(resource)
         await self._write("DELETE FROM resources WHERE kind = ? AND key = ?", (kind, key))
         self._resources[kind].pop(key, None)
+        self._kept[kind].pop(key, None)
 
     def close(self) -> None:
         """Finish what is being written and close the file."""
         self._thread.shutdown(wait=True)
         self._database.close()
+
+    async def _keep(self, resource: Resource) -> None:
+        kind, key = _kind(resource), _key(resource)
+        document = json.dumps(resource.to_json())
+        await self._write("INSERT OR REPLACE INTO resources VALUES (?, ?, ?)", (kind, key, document))
+        self._kept[kind][key] = resource
 
     async def _write(self, statement: str, values: tuple[str, ...]) -> None:
         loop = asyncio.get_running_loop()

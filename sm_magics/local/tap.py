@@ -5,6 +5,7 @@ The client never notices: the request is on its way already, and whatever goes w
 
 from __future__ import annotations
 
+import logging
 import time
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Shadow", "Tap", "shadow_share"]
 
+_LOG = logging.getLogger(__name__)
 MAX_BEHIND = 100  # copies that wait for one instance of a shadow variant; further ones are dropped
 MAX_HELD = 32 << 20  # bytes of copies that wait
 
@@ -43,10 +45,14 @@ class Tap:
         A shadow's answer is captured with the production variant's. Requests that fail are not captured: what the
         service does with them is not documented.
         """
-        captured = self._capture is not None and self._capture.wanted()
-        if self._shadow is not None:
-            shadow = self._shadow
-            shadow.copy(headers, body, self._taker(shadow.lane.variant, headers, body) if captured else None)
+        try:
+            captured = self._capture is not None and self._capture.wanted()
+            if self._shadow is not None:
+                shadow = self._shadow
+                shadow.copy(headers, body, self._taker(shadow.lane.variant, headers, body) if captured else None)
+        except Exception:  # noqa: BLE001 - the client's own request is on its way, and nothing here may harm it
+            _LOG.exception("a request for %s is neither copied nor captured", self._variant)
+            return None
         return self._taker(self._variant, headers, body) if captured else None
 
     def _taker(self, variant: str, headers: Mapping[bytes, bytes], body: bytes) -> Taken:

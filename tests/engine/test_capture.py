@@ -7,6 +7,7 @@ import json
 import os
 import random
 import re
+import resource
 import shutil
 import signal
 import threading
@@ -501,3 +502,76 @@ def test_an_engine_killed_while_it_captures_leaves_whole_lines_only(tmp_path, se
     assert len(captured(to, name)) == len(before) + 2
     assert not list(to.rglob(".*"))
     shutil.rmtree(to)
+
+
+# What goes wrong
+
+
+def test_a_record_that_is_none_is_left_out_and_the_others_are_written(disk, caplog):
+    async def run():
+        capture = disk.open()
+        take(capture, b"1")
+        disk.time = 1e12  # past the last year of the calendar
+        take(capture, b"2")
+        disk.time = NOON
+        take(capture, b"3")
+        await capture.close()
+
+    asyncio.run(run())
+    assert [seen_in(json.dumps(each))["INPUT"][1] for each in disk.lines] == [b"1", b"3"]
+    assert "the captured data of boston cannot be written: year 33658 is out of range" in caplog.text
+    assert "1 captured records of boston are lost" in caplog.text
+
+
+def test_whatever_fails_in_writing_is_said_and_tried_again(disk, caplog, monkeypatch):
+    monkeypatch.setattr(module, "FLUSH_SECONDS", 0.01)
+    place = disk.captures.place
+
+    def broken(_url):
+        raise ZeroDivisionError("a bug")
+
+    async def run():
+        disk.captures.place = broken
+        capture = disk.open()
+        take(capture, b"1")
+        await until(lambda: not disk.captures.works("boston"))
+        disk.captures.place = place
+        await until(lambda: disk.captures.works("boston") and disk.lines)
+        disk.captures.place = broken
+        take(capture, b"2")
+        await capture.close()  # whatever it is, closing is not the place for it
+
+    asyncio.run(run())
+    assert len(disk.lines) == 1
+    assert "the captured data of boston cannot be written: a bug" in caplog.text
+    assert "1 captured records of boston are lost" in caplog.text
+
+
+def test_a_record_that_cannot_be_taken_harms_nobody(disk):
+    async def run():
+        capture = disk.open()
+        disk.captures.new_id = None  # whose call fails
+        take(capture, b"1")
+        assert (capture.dropped, disk.captures.works("boston")) == (1, False)
+        disk.captures.new_id = lambda: "id"
+        take(capture, b"2")
+        await capture.close()
+
+    asyncio.run(run())
+    assert len(disk.lines) == 1
+
+
+def test_on_a_full_disk_every_request_is_answered_and_captured_once_there_is_room(tmp_path):
+    to = tmp_path / "captured"
+    with running(tmp_path / "state", changed={"capture.FLUSH_SECONDS": 0.05}) as engine:
+        name = serve(engine, "boston", config(f"file://{to}"))
+        resource.prlimit(engine.process.pid, resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+        replies = invoke_all(engine, name, range(20))
+        assert [(each.status, each.score) for each in replies] == [(200, row) for row in range(20)]
+        wait_for(lambda: engine.describe(name)["DataCaptureConfig"]["CaptureStatus"] == "Stopped")
+        assert captured(to, name) == []
+        assert not list(to.rglob(".*"))
+        unlimited = resource.RLIM_INFINITY
+        resource.prlimit(engine.process.pid, resource.RLIMIT_FSIZE, (unlimited, unlimited))
+        wait_for(lambda: engine.describe(name)["DataCaptureConfig"]["CaptureStatus"] == "Started")
+        assert len(captured(to, name)) == 20

@@ -61,3 +61,14 @@ def test_streams_come_in_pages(logs):
 def test_a_token_that_is_none_is_refused(logs, token):
     with pytest.raises(Refused, match="nextToken is invalid"):
         read(logs, nextToken=token)
+
+
+def test_a_disk_that_takes_nothing_costs_lines_and_nothing_else(tmp_path, caplog):
+    (tmp_path / "boston").write_text("a file where the directory should be")
+    stream = Logs(tmp_path, str, lambda: 1.0).stream("boston", "A", "i-1")
+    stream.write("1")
+    stream.write("2")
+    assert caplog.text.count("cannot be written") == 1
+    (tmp_path / "boston").unlink()
+    stream.write("3")
+    assert (tmp_path / "boston" / "A" / "i-1").read_text() == "1000\t3\n"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from dataclasses import replace
 
 import pytest
 
@@ -108,3 +109,22 @@ def test_a_state_of_an_older_version_is_opened_and_is_of_the_newest_then(tmp_pat
     store.close()
     (now,) = sqlite3.connect(tmp_path / "s.sqlite").execute("PRAGMA user_version").fetchone()
     assert now == VERSION == 3
+
+
+def test_tags_that_come_while_an_endpoint_is_updated_change_nothing_of_what_is_shown_and_keep_nothing_of_it(tmp_path):
+    async def main():
+        store = Store(tmp_path / "s.sqlite")
+        await store.put(ENDPOINT)
+        store.show(progress.launched(ENDPOINT, {"A": 1}))
+        async with store.lock:
+            writing = asyncio.ensure_future(store.amend(store.endpoint("boston"), tags={"team": "y"}))
+            await asyncio.sleep(0)
+            store.show(progress.launched(ENDPOINT, {"A": 2}))  # it goes on while the tags are written
+            await writing
+        shown = store.endpoint("boston")
+        store.close()
+        return shown
+
+    shown = asyncio.run(main())
+    assert shown == replace(progress.launched(ENDPOINT, {"A": 2}), tags={"team": "y"})
+    assert Store(tmp_path / "s.sqlite").endpoint("boston") == replace(ENDPOINT, tags={"team": "y"})

@@ -380,3 +380,12 @@ def test_a_request_that_a_fault_turns_away_has_no_copy(turned_away):
     runtime.handle(asked)
     assert len(shadow.sent) == (0 if turned_away else 1)
     assert bool(asked.told) is turned_away
+
+
+def test_whatever_goes_wrong_on_the_side_the_client_never_learns_of_it(caplog):
+    class Broken:
+        def wanted(self):
+            raise ZeroDivisionError
+
+    assert Tap("A", Broken(), None).request({}, b"1") is None
+    assert "a request for A is neither copied nor captured" in caplog.text

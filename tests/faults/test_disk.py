@@ -172,3 +172,17 @@ def test_a_state_that_does_not_say_what_it_should_is_refused(written, tmp_path, 
     with contextlib.closing(sqlite3.connect(copy(written, tmp_path), isolation_level=None)) as database:
         database.execute(change)
     refused(tmp_path)
+
+
+def test_an_instance_that_dies_on_a_full_disk_comes_back_though_its_log_cannot_say_so(tmp_path):
+    with running(tmp_path) as engine:
+        engine.serve("e")
+        (worker,) = engine.workers
+        (log,) = tmp_path.glob("logs/e/A/*")
+        log.write_text("1\tsome line\n" * FULL)
+        fill(engine)
+        os.kill(worker, signal.SIGKILL)
+        while engine.workers in ([worker], []):
+            assert engine.invoke("e", 1).status in {200, 424}  # of what the dead one held
+        assert engine.invoke("e", 1).score == 1
+        assert "ended by itself" not in log.read_text()
