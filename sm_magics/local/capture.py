@@ -302,9 +302,11 @@ class Capture:
         for each in batch:
             try:
                 hour = datetime.fromtimestamp(each.time, UTC).strftime("%Y/%m/%d/%H")
-                groups.setdefault(f"{self._endpoint}/{each.variant}/{hour}", []).append((each, line(each, self._types)))
+                written = each, line(each, self._types)
             except Exception as error:  # noqa: BLE001 - it must not keep the others from being written
                 bad.append(error)
+            else:
+                groups.setdefault(f"{self._endpoint}/{each.variant}/{hour}", []).append(written)
         root = self._captures.place(self._destination)
         made: list[Path] = []
         try:
