@@ -100,6 +100,23 @@ def test_numbers_stand_right_even_where_styles_are_stripped():
     assert read.attributes.count(("align", "right")) == 2
 
 
+def test_dollar_signs_are_no_formula_to_whoever_looks_for_them():
+    card = Reader(render(View("t", None, (Note("from $5 to $6"),))))
+    classes = dict(card.attributes)["class"].split()
+    assert {"mathjax_ignore", "tex2jax_ignore"} <= set(classes)
+
+
+def test_it_reads_aloud_with_a_heading_what_titles_are_of_and_no_bars():
+    table = Table((Column("share"), Column("printed", code=True)), ((bar(0.5), "··· a log's line"),))
+    text = render(View("t", None, (Facts((("name", "value"),)), table)))
+    attributes = Reader(text).attributes
+    assert ("role", "heading") in attributes
+    assert attributes.count(("scope", "row")) == 1
+    assert attributes.count(("scope", "col")) == 2
+    assert f'<span aria-hidden="true">{bar(0.5)}</span>' in text
+    assert attributes.count(("aria-hidden", "true")) == 1
+
+
 def test_a_table_without_rows_and_a_card_without_blocks_are_fine():
     assert Reader(render(View("only a title"))).text.strip() == "only a title"
     assert "name" in Reader(render(View("t", None, (Table((Column("name"),), ()),)))).text

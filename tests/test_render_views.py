@@ -253,6 +253,26 @@ class TestModel:
             "  Made by CreateModel.",
         ]
 
+    @pytest.mark.parametrize(
+        ("key", "value", "is_shown"),
+        [
+            ("HF_TOKEN", "hf_abc", False),
+            ("DB_PASSWORD", "abc", False),
+            ("OPENAI_API_KEY", "abc", False),
+            ("AWS_SECRET_ACCESS_KEY", "abc", False),
+            ("token", "abc", False),
+            ("DATABASE", "postgres://me:abc@host/db", False),
+            ("MAX_INPUT_TOKENS", "abc", True),
+            ("TOKENIZERS_PARALLELISM", "abc", True),
+            ("KEYED_BY", "abc", True),
+            ("URL", "https://host/abc", True),
+        ],
+    )
+    def test_what_looks_like_a_secret_does_not_get_into_the_notebook(self, key, value, is_shown):
+        told = "\n".join(shown(views.model("m", {"PrimaryContainer": {"Environment": {key: value}}}, "")))
+        assert (value in told) is is_shown
+        assert ("hidden, as it looks like a secret" in told) is not is_shown
+
     def test_one_without_data_says_none_and_one_of_a_list_is_understood(self):
         assert "  data   none" in shown(views.model("m", {"Containers": [{"Image": IMAGE}]}, ""))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +32,8 @@ __all__ = [
     "short_image",
 ]
 
+_SECRET = re.compile(r"(?i)secret|passw|passphrase|credential|(api|access|private)_?key|(^|_)(token|pwd|key|auth)$")
+_WITH_PASSWORD = re.compile(r"://[^/\s:@]*:[^/\s@]+@")
 _ALL_OF_IT = {
     "crash": "once, at the next invocation",
     "ping": "every health check",
@@ -270,13 +273,19 @@ def _fleets(fault: Fault) -> str:
     return "the next" if fault.spared is None else f"all but that of {fault.spared}"
 
 
+def _open(key: str, value: str) -> str:
+    """Return a variable of a container's environment as a card may show it: cards are saved with the notebook."""
+    is_secret = _SECRET.search(key) or _WITH_PASSWORD.search(value)
+    return "hidden, as it looks like a secret" if is_secret and value else value
+
+
 def model(name: str, request: Mapping[str, Any], note: str) -> View:
     """Return the card of a model."""
     container: Mapping[str, Any] = request.get("PrimaryContainer") or next(iter(request.get("Containers") or ()), {})
     pairs = [
         ("image", container.get("Image", "")),
         ("data", container.get("ModelDataUrl", "none")),
-        *((key, value) for key, value in (container.get("Environment") or {}).items()),
+        *((key, _open(key, value)) for key, value in (container.get("Environment") or {}).items()),
         ("role", request.get("ExecutionRoleArn", "")),
     ]
     blocks: list[Block] = [Facts(tuple(pairs))]
