@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Artifacts", "Unpackable", "Unreadable"]
 
 
-_UNPACKING = ".unpacking-"
+_UNPACKING, _BASE = ".unpacking-", ".base-"
 MAX_FILES = 100_000  # of one archive; ours, as tarfile keeps each in memory
 MAX_HEADER = 1 << 20  # bytes of a long name or of extended headers, which tarfile reads at once
 
@@ -57,8 +57,8 @@ class Artifacts:
         self._locks: dict[str, asyncio.Lock] = {}
         for each in (self._own, self._fetched, self._models):
             each.mkdir(parents=True, exist_ok=True)
-        for unfinished in self._models.glob(f"{_UNPACKING}*"):
-            shutil.rmtree(unfinished, ignore_errors=True)  # of an engine that was killed
+        for left in (*self._models.glob(f"{_UNPACKING}*"), *self._models.glob(f"{_BASE}*")):
+            shutil.rmtree(left, ignore_errors=True)  # by an engine before, whose programs ended with it
 
     async def check(self, url: str) -> None:
         """Return when there is something readable at `url`.
@@ -92,6 +92,15 @@ class Artifacts:
         directory = self._models / "empty"
         directory.mkdir(exist_ok=True)
         return directory
+
+    def base(self, directory: Path) -> Path:
+        """Return a new folder that is to a program what /opt/ml is in a container, with its model as `model`.
+
+        It is the program's own, to write in; whoever runs it removes the folder.
+        """
+        base = Path(tempfile.mkdtemp(dir=self._models, prefix=_BASE))
+        (base / "model").symlink_to(directory)
+        return base
 
     def place(self, url: str) -> Path:
         """Return the path that a `file://` or `s3://` URL means on this machine, whether or not it is there.

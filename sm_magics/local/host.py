@@ -74,8 +74,12 @@ class Host:
         directory = await self._model_directory(variant, log)
         await _unstuck(lane)
         program = Program(variant.image, directory, _environment(variant, directory), log)
-        kind = Instance if containers.local_command(variant.image) is None else TcpInstance
-        instance: Serving = kind(name, variant.name, ended)
+        instance: Serving
+        own = containers.local_command(variant.image) is not None
+        if own:
+            instance = TcpInstance(name, variant.name, ended, self._artifacts.base(directory))
+        else:
+            instance = Instance(name, variant.name, ended)
         late = False
         try:
             async with asyncio.timeout(variant.startup_seconds):
@@ -94,7 +98,7 @@ class Host:
             health = None
         if health is None or health.status != HEALTHY:
             self.abort(instance)
-            raise StartFailed(_why(variant, ended=health is None and not late and kind is TcpInstance))
+            raise StartFailed(_why(variant, ended=health is None and not late and own))
         instance.ready = True
         return instance
 

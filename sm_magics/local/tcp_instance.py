@@ -8,8 +8,10 @@ cannot have been begun with, and is sent again once; any other one that gets no 
 from __future__ import annotations
 
 import asyncio
+import shutil
 import socket
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sm_magics.local import containers
@@ -18,6 +20,7 @@ from sm_magics.local.tcp_connection import TcpConnection, TcpRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from sm_magics.local.instance import Answer, Launcher, Program, Waiter
 
@@ -42,9 +45,11 @@ class TcpInstance:
         Of the instance and what it is one of.
     ended
         Called when it takes no more requests though nobody has closed it.
+    base
+        The folder that the program has in the place of /opt/ml; it is removed once the program has ended.
     """
 
-    def __init__(self, name: str, variant: str, ended: Callable[[TcpInstance], None]) -> None:
+    def __init__(self, name: str, variant: str, ended: Callable[[TcpInstance], None], base: Path) -> None:
         self.name = name
         self.variant = variant
         self.ready = False
@@ -52,6 +57,7 @@ class TcpInstance:
         self.port = 0
         self.pid: int | None = None
         self._ended = ended
+        self._base = base
         self._over = False
         self._launcher: Launcher | None = None
         self._say: Callable[[str], object] = str
@@ -69,10 +75,19 @@ class TcpInstance:
         self._launcher, self._say = launcher, program.log.write
         command = containers.local_command(program.image)
         assert command is not None  # noqa: S101 - a fleet makes it of nothing else
-        environment = {**program.environment, "SAGEMAKER_BIND_TO_PORT": str(self.port)}
-        self.pid = await launcher.run(
-            command=command, environment=environment, log=program.log.open_pipe(), ended=self._exited
-        )
+        # SageMaker's toolkits for Python take SAGEMAKER_BASE_DIR in the place of /opt/ml, whoever sets it.
+        environment = {
+            "SAGEMAKER_BASE_DIR": str(self._base),
+            **program.environment,
+            "SAGEMAKER_BIND_TO_PORT": str(self.port),
+        }
+        try:
+            self.pid = await launcher.run(
+                command=command, environment=environment, log=program.log.open_pipe(), ended=self._exited
+            )
+        except BaseException:
+            self._clean_up()
+            raise
 
     async def ping(self) -> Answer | None:
         """Ask for its health until it is well; None when it ends before that."""
@@ -237,9 +252,13 @@ class TcpInstance:
     def _exited(self, status: int) -> None:
         """Learn that the program has ended."""
         self.pid = None
+        self._clean_up()
         if not self._over:
             self._say(f"ERROR the container's process ended with status {status}")
             self._leave()
+
+    def _clean_up(self) -> None:
+        asyncio.get_running_loop().run_in_executor(None, partial(shutil.rmtree, self._base, ignore_errors=True))
 
     def _leave(self) -> None:
         """Take no more requests; those that the program has not been given go elsewhere."""

@@ -5,6 +5,7 @@ import contextlib
 import gzip
 import io
 import os
+import shutil
 import tarfile
 from pathlib import Path
 
@@ -82,12 +83,25 @@ def test_what_is_not_there_or_lies_elsewhere_cannot_be_read(artifacts, url, why)
             asyncio.run(call(url))
 
 
-def test_what_an_engine_that_was_killed_had_begun_to_unpack_is_removed(tmp_path):
+def test_what_an_engine_that_was_killed_has_left_is_removed(tmp_path):
     models = tmp_path / "state" / "models"
     (models / ".unpacking-x").mkdir(parents=True)
+    (models / ".base-x").mkdir()
     (models / "whole").mkdir()
     Artifacts(tmp_path / "state", PLAIN)
     assert [each.name for each in models.iterdir()] == ["whole"]
+
+
+def test_each_program_has_a_folder_of_its_own_with_the_model_in_it(artifacts, tmp_path):
+    model = tmp_path / "unpacked"
+    model.mkdir()
+    (model / "weights.txt").write_text("heavy")
+    one, other = artifacts.base(model), artifacts.base(model)
+    assert one != other
+    assert (one / "model" / "weights.txt").read_text() == (other / "model" / "weights.txt").read_text() == "heavy"
+    (one / "code").mkdir()
+    shutil.rmtree(one)
+    assert (model / "weights.txt").exists()
 
 
 BAD = {

@@ -30,6 +30,7 @@ class Model(http.server.BaseHTTPRequestHandler):
         told = {
             "pid": os.getpid(), "body": body, "headers": dict(self.headers), "environment": dict(os.environ),
             "model": open(os.path.join(os.environ["SM_MODEL_DIR"], "weights.txt")).read(), "place": os.getcwd(),
+            "base": open(os.path.join(os.environ["SAGEMAKER_BASE_DIR"], "model", "weights.txt")).read(),
         }
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -108,6 +109,9 @@ def test_a_program_serves_by_the_contract_and_knows_nothing_of_the_user(tmp_path
         assert seen["place"] == str(script.parent)
         environment = seen["environment"]
         assert environment["OWN"] == "1"
+        base = Path(environment["SAGEMAKER_BASE_DIR"])
+        (base / "code").mkdir()  # it is the instance's own, to write in
+        assert seen["base"] == "heavy"
         assert not [each for each in environment if each.startswith("AWS")]
         assert environment["HOME"] != str(Path.home())
         assert "arguments ['serve']" in log(engine, "prog")
@@ -117,6 +121,8 @@ def test_a_program_serves_by_the_contract_and_knows_nothing_of_the_user(tmp_path
         engine.call("DeleteEndpoint", EndpointName="prog")
         engine.settled("prog")
         until(lambda: not runs(seen["pid"]) and not runs(group))
+        until(lambda: not base.exists())
+        assert Path(environment["SM_MODEL_DIR"], "weights.txt").exists()
     finally:
         engine.stop()
 

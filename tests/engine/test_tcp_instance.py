@@ -96,7 +96,7 @@ def reset(writer):
 @contextlib.asynccontextmanager
 async def serving(invoked):
     peer, log, ended = Peer(invoked), Log(), []
-    instance = TcpInstance("i-1", "A", ended.append)
+    instance = TcpInstance("i-1", "A", ended.append, Path("/nowhere"))
     await instance.launch(peer, Program("/bin/model", Path("/"), {}, log))
     assert (await instance.ping()).status == 200
     instance.ready = True
@@ -348,7 +348,7 @@ async def test_a_program_that_handles_one_connection_at_a_time_comes_to_all_of_t
 @run
 async def test_it_is_asked_until_it_is_well_and_starts_before_it_listens():
     peer, log = Peer(answers(said(b"7"))), Log()
-    instance = TcpInstance("i-1", "A", lambda _: None)
+    instance = TcpInstance("i-1", "A", lambda _: None, Path("/nowhere"))
 
     async def later(**given):
         peer.environment = given["environment"]
@@ -373,7 +373,7 @@ async def test_it_is_asked_until_it_is_well_and_starts_before_it_listens():
 @run
 async def test_a_program_that_ends_before_it_is_well_is_told_at_once():
     peer, log, ended = Peer(None), Log(), []
-    instance = TcpInstance("i-1", "A", ended.append)
+    instance = TcpInstance("i-1", "A", ended.append, Path("/nowhere"))
     await instance.launch(peer, Program("/bin/model", Path("/"), {}, log))
     peer.server.close()
     ping = asyncio.ensure_future(instance.ping())
