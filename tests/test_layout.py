@@ -37,6 +37,7 @@ LAYERS = (
     "faults          what fails on purpose",
     "resolve         from a spec to a target",
     "rows            rows out of frames and arrays",
+    "compare         many requests, and what is learnt from the answers",
     "invoke          rows to an endpoint",
     "render          data into cards",
     "results         what magics return",
@@ -101,10 +102,12 @@ def test_nothing_above_the_connection_asks_whether_it_is_the_engine():
     ("packages", "layers"),
     [
         ({"IPython", "ipywidgets"}, {"magics", "live"}),
-        ({"boto3", "botocore"}, {"connection", "local"}),
+        ({"boto3", "botocore"}, {"connection", "compare", "local"}),
         ({"jinja2", "matplotlib"}, {"render"}),
         ({"yaml"}, {"spec"}),
-        ({"uvloop", "httptools"}, {"local"}),
+        ({"uvloop"}, {"compare", "local"}),
+        ({"httptools"}, {"local"}),
+        ({"aiohttp"}, {"compare"}),
     ],
 )
 def test_what_others_made_is_known_only_where_it_is_needed(packages, layers):
