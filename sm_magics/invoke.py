@@ -1,50 +1,25 @@
-"""Sends rows or a payload to an endpoint, one request each, and keeps what came back.
-
-A row goes as CSV, which every built-in container takes; what a container answers, CSV or JSON, becomes a number where
-it is one.
-"""
+"""Sends rows or a payload to an endpoint, one request each, and keeps what came back."""
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
+from sm_magics.compare.exchange import Answer, Prediction, Request, Target, prediction_of
+from sm_magics.compare.replay import replay
 from sm_magics.connection import call
 from sm_magics.errors import InvokeError, ServiceError
 from sm_magics.rows import csv_line, rows_of, unusual, values_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from sm_magics.connection import Connection
 
-__all__ = ["Answer", "Invocations", "Row", "Target", "invoke", "invoke_rows", "prediction_of"]
+__all__ = ["Answer", "Invocations", "Prediction", "Row", "Target", "invoke", "invoke_rows", "prediction_of"]
 
 BAD_REQUEST = 400  # as a container says that it cannot take a row
-CSV = "text/csv"
-Prediction = float | str | tuple[float, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """What is invoked and how: an endpoint, maybe one variant of it, and the types of request and answer."""
-
-    endpoint: str
-    variant: str | None = None
-    content_type: str = CSV
-    accept: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """What came back: the body as text, its type, the variant that answered, and how long it took in ms."""
-
-    body: str
-    content_type: str
-    variant: str
-    milliseconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +54,12 @@ class Invocations:
 
 
 def invoke(
-    connection: Connection, target: Target, body: bytes, clock: Callable[[], float] = time.perf_counter
+    connection: Connection,
+    target: Target,
+    body: bytes,
+    clock: Callable[[], float] = time.perf_counter,
+    *,
+    inference_id: str | None = None,
 ) -> Answer:
     """Send one payload.
 
@@ -88,7 +68,12 @@ def invoke(
     InvokeError
         When the endpoint answers with an error.
     """
-    options = {"TargetVariant": target.variant, "Accept": target.accept, "ContentType": target.content_type}
+    options = {
+        "TargetVariant": target.variant,
+        "Accept": target.accept,
+        "ContentType": target.content_type,
+        "InferenceId": inference_id,
+    }
     given = {name: value for name, value in options.items() if value}
     client = connection.client("sagemaker-runtime")
     began = clock()
@@ -108,9 +93,18 @@ def invoke_rows(  # noqa: PLR0913 - what to send, where to, and what is true
     *,
     truths: Any = None,
     limit: int | None = None,
+    serialize: Callable[[Sequence[Any]], bytes] = csv_line,
+    inference_id: str | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Invocations:
     """Send the first `limit` rows of `data`, one request each, in order.
+
+    Parameters
+    ----------
+    serialize
+        Makes the body of a row; `target.content_type` says what it is.
+    inference_id
+        What the ids begin with by which captured data is known: `ID-0`, `ID-1` and so on.
 
     Raises
     ------
@@ -124,49 +118,29 @@ def invoke_rows(  # noqa: PLR0913 - what to send, where to, and what is true
     described = connection.describe("Endpoint", target.endpoint)
     if described is None:
         raise InvokeError(f"there is no endpoint '{target.endpoint}'", hint="%sm_status shows all endpoints")
+    requests = (
+        Request(number, serialize(row), inference_id=None if inference_id is None else f"{inference_id}-{number}")
+        for number, row in enumerate(rows.first)
+    )
     sent = []
-    for number, (row, truth) in enumerate(zip(rows.first, known, strict=True)):
-        try:
-            answer = invoke(connection, target, csv_line(row), clock)
-        except InvokeError as error:
-            hint = (unusual(data, row) if _refused_by_model(error) else None) or error.hint
-            raise InvokeError(f"row {number} ({len(row)} columns): {error.message}", hint=hint) from error
-        sent.append(Row(number, prediction_of(answer), truth, answer.variant, answer.milliseconds))
+    try:
+        for outcome in replay(connection, target, requests, concurrency=1, clock=clock):
+            if outcome.refusal is not None:
+                _refuse(outcome.refusal, target, data, outcome.number, rows.first[outcome.number])
+            answer, truth = outcome.answer(), known[outcome.number]
+            sent.append(Row(outcome.number, prediction_of(answer), truth, answer.variant, answer.milliseconds))
+    except ServiceError as error:
+        raise _explained(error, target) from error
     weights = {each["VariantName"]: each.get("DesiredWeight", 0.0) for each in described.get("ProductionVariants", ())}
     return Invocations(target, tuple(sent), weights, rows.available)
 
 
-def prediction_of(answer: Answer) -> Prediction:
-    """Return what a container predicted for one row: its label where it gives one, else its score."""
-    text = answer.body.strip()
-    if "json" in answer.content_type:
-        try:
-            return _from_json(json.loads(text.splitlines()[0] if "jsonlines" in answer.content_type else text))
-        except (ValueError, LookupError, TypeError):
-            return text
-    try:
-        values = tuple(float(part) for part in text.split(","))
-    except ValueError:
-        return text
-    return values[0] if len(values) == 1 else values
-
-
-def _from_json(found: Any) -> Prediction:
-    first = found["predictions"][0] if isinstance(found, dict) and "predictions" in found else found
-    if isinstance(first, dict):
-        first = first["predicted_label"] if "predicted_label" in first else first["score"]
-    while isinstance(first, list) and len(first) == 1:
-        first = first[0]
-    if isinstance(first, str):
-        return first
-    return tuple(float(each) for each in first) if isinstance(first, list) else float(first)
-
-
-def _refused_by_model(error: InvokeError) -> bool:
-    """Whether it was the container that did not take the row."""
-    return (
-        isinstance(error.__cause__, ServiceError) and error.__cause__.response.get("OriginalStatusCode") == BAD_REQUEST
-    )
+def _refuse(refusal: ServiceError, target: Target, data: Any, number: int, row: list[Any]) -> NoReturn:
+    """Raise what became of a row that was refused, with what may be the matter with it."""
+    told = _explained(refusal, target)
+    by_model = refusal.response.get("OriginalStatusCode") == BAD_REQUEST
+    hint = (unusual(data, row) if by_model else None) or told.hint
+    raise InvokeError(f"row {number} ({len(row)} columns): {told.message}", hint=hint) from refusal
 
 
 def _explained(error: ServiceError, target: Target) -> InvokeError:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import json
+import math
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -11,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 from sm_magics.errors import CellError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["Rows", "csv_line", "rows_of", "unusual", "values_of"]
+__all__ = ["SERIALIZERS", "Rows", "csv_line", "each_row", "json_line", "rows_of", "unusual", "values_of"]
 
+BLOCK = 256  # rows
 _MISSING = frozenset({"None", "nan", "NaN", "<NA>", "NaT"})  # as Python, Decimal and pandas spell it
 _TAKES = "give a data frame, a 2-D array or a list of rows; for raw text use a %%sm_invoke cell"
 
@@ -49,16 +52,72 @@ def rows_of(data: Any, limit: int | None = None) -> Rows:
     elif all(nested):
         rows = Rows(head, _count(data))
     else:
-        raise CellError("--data mixes rows and single values", hint="give every row as a list of values")
-    for number, row in enumerate(rows.first):
-        if len(row) != len(rows.first[0]):
-            told = f"--data: row {number} has {len(row)} values where row 0 has {len(rows.first[0])}"
+        raise _mixed()
+    _check(rows.first, 0, len(rows.first[0]))
+    return rows
+
+
+def each_row(data: Any) -> Iterator[list[Any]]:
+    """Yield the rows of whatever `rows_of` takes, however many: only a block of them is plain values at a time.
+
+    Of an iterator, no row is read before it is asked for.
+
+    Raises
+    ------
+    CellError
+        As `rows_of`, once the row that is wrong is reached.
+    """
+    blocks = _blocks(data)
+    rows = rows_of(next(blocks)).first
+    width, number = len(rows[0]), 0
+    while True:
+        yield from rows
+        number += len(rows)
+        block = next(blocks, None)
+        if block is None:
+            return
+        rows = _head(block, None) or []
+        if not all(isinstance(row, list) for row in rows):
+            raise _mixed()
+        _check(rows, number, width)
+
+
+def _blocks(data: Any) -> Iterator[Any]:
+    """Yield the blocks of rows that `data` consists of, at least one; the whole where it is one row, or holds none."""
+    if hasattr(data, "tocsr"):
+        data = data.tocsr()  # once, not for each block
+    shape = getattr(data, "shape", None)
+    if shape is not None and len(shape) > 1:
+        rows = getattr(data, "iloc", data)
+        for at in range(0, max(shape[0], 1), BLOCK):
+            yield rows[at : at + BLOCK]
+    elif shape is not None or isinstance(data, str | bytes | Mapping | AbstractSet) or not isinstance(data, Iterable):
+        yield data
+    else:
+        items = iter(data)
+        size = 1 if items is data else BLOCK
+        block = list(itertools.islice(items, size))
+        if not any(isinstance(each, list) for each in _plain_list(block)):
+            block += items
+        yield block
+        while block := list(itertools.islice(items, size)):
+            yield block
+
+
+def _check(rows: list[list[Any]], first: int, width: int) -> None:
+    """Raise when one of some rows, the first of them the row of that number, is none to be sent."""
+    for number, row in enumerate(rows, first):
+        if len(row) != width:
+            told = f"--data: row {number} has {len(row)} values where row 0 has {width}"
             raise CellError(told, hint="give every row the same columns")
         if any(isinstance(value, list) for value in row):
             raise CellError("--data has more than two dimensions", hint="flatten each row to a list of values")
         if any(isinstance(value, Mapping | AbstractSet) for value in row):
             raise CellError("--data has mappings for rows", hint="make a frame of them: pandas.DataFrame(rows)")
-    return rows
+
+
+def _mixed() -> CellError:
+    return CellError("--data mixes rows and single values", hint="give every row as a list of values")
 
 
 def values_of(truths: Any, number: int) -> list[Any]:
@@ -84,6 +143,17 @@ def csv_line(row: Sequence[Any]) -> bytes:
     return ",".join(map(_field, row)).encode()
 
 
+def json_line(row: Sequence[Any]) -> bytes:
+    """Return one row as SageMaker's JSON lines have it, `{"features": [...]}`; a missing value is null."""
+    return json.dumps({"features": [_json_value(value) for value in row]}, separators=(",", ":")).encode()
+
+
+SERIALIZERS: Mapping[str, Callable[[Sequence[Any]], bytes]] = {
+    "text/csv": csv_line,
+    "application/jsonlines": json_line,
+}
+
+
 def unusual(data: Any, row: Sequence[Any]) -> str | None:
     """Return what about a row a model may not take, None where nothing stands out: a hint for a refused one."""
     names = list(getattr(data, "columns", range(len(row))))
@@ -95,6 +165,18 @@ def unusual(data: Any, row: Sequence[Any]) -> str | None:
         if str(value) in _MISSING:
             return f"column {name} has no value, and linear models take none that is missing: fill it in first"
     return None
+
+
+def _json_value(value: Any) -> Any:
+    if isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    text = str(value)
+    if text in _MISSING:
+        return None
+    try:
+        return float(text) if math.isfinite(float(text)) else text  # JSON has no infinity
+    except ValueError:
+        return text
 
 
 def _field(value: Any) -> str:

@@ -1,14 +1,18 @@
 from __future__ import annotations
 
+import contextlib
 import io
 import itertools
 
 import numpy as np
 import pandas as pd
 import pytest
+from invokekit import Reply, Server, connect
+from invokekit import refusal as refused
 
 from sm_magics.errors import CellError, InvokeError
 from sm_magics.invoke import Answer, Row, Target, invoke, invoke_rows, prediction_of
+from sm_magics.rows import json_line
 
 
 def answered(body, content_type="text/csv; charset=utf-8"):
@@ -75,7 +79,7 @@ class TestOnePayload:
     def test_only_what_is_given_is_sent(self, runtime):
         connection = runtime(body(b"1.5"))
         invoke(connection, Target("boston"), b"1,2")
-        invoke(connection, Target("boston", "A", "application/json", "text/csv"), b"{}")
+        invoke(connection, Target("boston", "A", "application/json", "text/csv"), b"{}", inference_id="one")
         first, second = (request for operation, request in connection.session.calls)
         assert first == {"EndpointName": "boston", "Body": b"1,2", "ContentType": "text/csv"}
         assert second == {
@@ -84,6 +88,7 @@ class TestOnePayload:
             "TargetVariant": "A",
             "ContentType": "application/json",
             "Accept": "text/csv",
+            "InferenceId": "one",
         }
 
     def test_the_answer_comes_with_its_variant_type_and_time(self, runtime):
@@ -120,11 +125,30 @@ class TestOnePayload:
 
 
 class TestRows:
-    def test_each_row_is_a_request_of_its_own_in_order(self, runtime):
-        connection = runtime(body(b"1", "A"), body(b"2", "B"), variants=(("A", 3.0), ("B", 1.0)))
+    @pytest.fixture
+    def serve(self, fake_connection):
+        """Yield a function that connects to an endpoint, which answers over HTTP by a script, and gives its server."""
+        with contextlib.ExitStack() as stack:
+
+            def start(*replies, variants=(("A", 1.0),)):
+                described = {
+                    "ProductionVariants": [{"VariantName": name, "DesiredWeight": weight} for name, weight in variants]
+                }
+                turns = iter(replies)
+                asked = []
+                server = stack.enter_context(Server(lambda one: asked.append(one) or next(turns)))
+                connection = fake_connection(describe_endpoint=[described])
+                real = connect(server.url)
+                connection._clients["sagemaker-runtime"] = real.client("sagemaker-runtime")
+                connection.session.get_credentials = real.session.get_credentials
+                return connection, asked
+
+            yield start
+
+    def test_each_row_is_a_request_of_its_own_in_order(self, serve):
+        connection, asked = serve(by("A", b"1"), by("B", b"2"), variants=(("A", 3.0), ("B", 1.0)))
         sent = invoke_rows(connection, Target("boston"), [[1, 2], [3, 4], [5, 6]], truths=[0.0, 4.0, 9.0], limit=2)
-        bodies = [request["Body"] for operation, request in connection.session.calls if operation == "invoke_endpoint"]
-        assert bodies == [b"1,2", b"3,4"]
+        assert [each.body for each in asked] == [b"1,2", b"3,4"]
         assert [(row.number, row.prediction, row.error, row.variant) for row in sent.rows] == [
             (0, 1.0, 1.0, "A"),
             (1, 2.0, -2.0, "B"),
@@ -132,26 +156,60 @@ class TestRows:
         assert sent.weights == {"A": 3.0, "B": 1.0}
         assert sent.available == 3
 
-    def test_without_truths_nothing_is_true(self, runtime):
-        sent = invoke_rows(runtime(body(b"1")), Target("boston"), [[1]])
-        assert [row.truth for row in sent.rows] == [None]
+    def test_without_truths_nothing_is_true(self, serve):
+        connection, _ = serve(by("A", b"1"))
+        assert [row.truth for row in invoke_rows(connection, Target("boston"), [[1]]).rows] == [None]
 
-    def test_an_error_names_the_row_and_its_columns_and_keeps_the_hint(self, runtime, refusal):
-        error = refusal("", "ModelError", 424, OriginalStatusCode=400, OriginalMessage="bad row")
-        with pytest.raises(InvokeError, match=r"row 1 \(2 columns\): endpoint 'boston' answered 400: bad row"):
-            invoke_rows(runtime(body(b"1"), error), Target("boston"), [[1, 2], [3, 4]])
+    def test_the_answer_comes_with_its_time(self, serve):
+        connection, _ = serve(by("A", b"1"))
+        ticks = itertools.count(0.0, 0.25)
+        (row,) = invoke_rows(connection, Target("boston"), [[1]], clock=lambda: next(ticks)).rows
+        assert row.milliseconds == 250.0
 
-    def test_too_few_truths_are_found_before_anything_is_sent(self, runtime):
-        connection = runtime(body(b"1"))
+    def test_rows_go_as_their_target_says_with_ids_of_their_own(self, serve):
+        connection, asked = serve(by("A", b"1"), by("A", b"2"))
+        target = Target("boston", "A", "application/jsonlines", "application/json")
+        invoke_rows(connection, target, [[1.5], [2]], serialize=json_line, inference_id="run")
+        assert [each.body for each in asked] == [b'{"features":[1.5]}', b'{"features":[2]}']
+        told = [
+            {name.removeprefix("x-amzn-sagemaker-"): value for name, value in each.headers.items()} for each in asked
+        ]
+        assert [each["inference-id"] for each in told] == ["run-0", "run-1"]
+        for each in told:
+            assert (each["content-type"], each["accept"]) == ("application/jsonlines", "application/json")
+            assert each["target-variant"] == "A"
+
+    def test_an_error_names_the_row_and_its_columns_keeps_the_hint_and_ends_it(self, serve):
+        told = "could not convert string to float"
+        error = refused("ModelError", told, 424, OriginalStatusCode=400, OriginalMessage=told)
+        connection, asked = serve(by("A", b"1"), error, by("A", b"1"))
+        with pytest.raises(InvokeError, match=r"row 1 \(2 columns\): endpoint 'boston' answered 400: could") as caught:
+            invoke_rows(connection, Target("boston"), [[1, 2], [3, 4], [5, 6]])
+        assert caught.value.hint == "send numbers only: encode text columns as the training did"
+        assert len(asked) == 2
+
+    def test_too_few_truths_are_found_before_anything_is_sent(self, serve):
+        connection, asked = serve(by("A", b"1"))
         with pytest.raises(CellError, match="--expect"):
             invoke_rows(connection, Target("boston"), [[1], [2]], truths=[1.0])
-        assert connection.session.calls == []
+        assert asked == connection.session.calls == []
+
+    def test_what_cannot_be_sent_at_all_is_told_without_a_row(self, serve):
+        connection, _ = serve(by("A", b"1"))
+        connection.session.get_credentials = lambda: None
+        connection._clients["sagemaker-runtime"]._request_signer._credentials = None
+        with pytest.raises(InvokeError, match=r"^InvokeEndpoint: Unable to locate credentials"):
+            invoke_rows(connection, Target("boston"), [[1]])
 
     def test_an_endpoint_that_is_not_there_is_said_so(self, fake_connection, refusal):
         connection = fake_connection(describe_endpoint=[refusal("Could not find endpoint")])
         with pytest.raises(InvokeError, match="there is no endpoint 'nope'") as caught:
             invoke_rows(connection, Target("nope"), [[1]])
         assert "%sm_status" in caught.value.hint
+
+
+def by(variant, body):
+    return Reply(body, headers={"x-Amzn-Invoked-Production-Variant": variant})
 
 
 class TestOnTheEngine:

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
+import json
+import math
 from decimal import Decimal
 
 import numpy as np
@@ -12,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sm_magics.errors import CellError
-from sm_magics.rows import Rows, csv_line, rows_of, unusual, values_of
+from sm_magics.rows import BLOCK, Rows, csv_line, each_row, json_line, rows_of, unusual, values_of
 
 TABLE = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
 FRAME = pd.DataFrame(TABLE, columns=["a", "b"], index=[7, 8, 9])
@@ -203,3 +206,89 @@ class TestTruths:
     def test_what_holds_no_values_is_named(self, truths):
         with pytest.raises(CellError, match="--expect takes values, not a"):
             values_of(truths, 1)
+
+
+LONG = [[float(number), float(number % 7)] for number in range(2 * BLOCK + 3)]
+
+
+class TestAnyNumberOfRows:
+    @pytest.mark.parametrize(
+        "data",
+        [
+            LONG,
+            np.array(LONG),
+            pd.DataFrame(LONG),
+            scipy.sparse.csc_matrix(LONG),
+            iter(LONG),
+            map(tuple, LONG),
+            list(np.array(LONG)),
+        ],
+        ids=lambda data: type(data).__name__,
+    )
+    def test_all_come_in_order(self, data):
+        assert list(each_row(data)) == LONG
+
+    def test_an_iterator_is_read_row_by_row_however_long_it_is(self):
+        source = itertools.count()
+        rows = each_row([number, 1] for number in source)
+        for number in range(3 * BLOCK):
+            assert next(rows) == [number, 1]
+            assert source.__reduce__()[1][0] == number + 1
+
+    def test_no_more_than_a_block_of_an_array_becomes_plain_values(self):
+        class Watched:
+            shape = (10**9, 2)
+            asked = ()
+
+            def __getitem__(self, part):
+                self.asked = (*self.asked, part)
+                return np.zeros((part.stop - part.start, 2))
+
+        watched = Watched()
+        assert list(itertools.islice(each_row(watched), BLOCK + 1)) == [[0.0, 0.0]] * (BLOCK + 1)
+        assert len(watched.asked) == 2
+
+    @pytest.mark.parametrize(
+        "data",
+        [[1.0] * 600, np.ones(600), pd.Series([1.0] * 600), iter([1.0] * 600)],
+        ids=lambda data: type(data).__name__,
+    )
+    def test_a_flat_list_is_one_row_however_long(self, data):
+        assert list(each_row(data)) == [[1.0] * 600]
+
+    @pytest.mark.parametrize(
+        ("data", "told"),
+        [
+            ([], "no rows"),
+            (np.empty((0, 3)), "no rows"),
+            (iter([]), "no rows"),
+            ("text", "not a str"),
+            (7, "not a int"),
+            ({"a": 1}, "not a dict"),
+            (np.zeros((2, 2, 2)), "two dimensions"),
+            ([*LONG, [1.0]], f"row {len(LONG)} has 1 values where row 0 has 2"),
+            (iter([*LONG, [1.0]]), f"row {len(LONG)} has 1 values where row 0 has 2"),
+            ([*LONG, 1.0], "mixes rows"),
+            (iter([*LONG, 1.0]), "mixes rows"),
+            (iter([1.0, [1.0]]), "mixes rows"),
+            ([*LONG, [[1.0], 2.0]], "two dimensions"),
+            ([*LONG, [{}, 2.0]], "mappings"),
+        ],
+    )
+    def test_what_is_wrong_is_said_when_it_is_reached(self, data, told):
+        with pytest.raises(CellError, match=told):
+            list(each_row(data))
+
+
+class TestJsonLines:
+    @given(st.lists(st.floats(allow_nan=False, allow_infinity=False) | st.integers() | st.text() | st.booleans()))
+    def test_values_come_back_as_they_were(self, row):
+        assert json.loads(json_line(row)) == {"features": row}
+
+    @pytest.mark.parametrize("value", [None, float("nan"), np.float32("nan"), pd.NA, pd.NaT, Decimal("NaN")], ids=repr)
+    def test_a_missing_value_is_null(self, value):
+        assert json_line([1, value]) == b'{"features":[1,null]}'
+
+    def test_what_json_does_not_have_is_a_number_where_it_is_one_and_else_a_text(self):
+        row = [Decimal("1.5"), math.inf, pd.Timestamp("2026-01-02"), 1 + 2j]
+        assert json.loads(json_line(row)) == {"features": [1.5, "inf", "2026-01-02 00:00:00", "(1+2j)"]}

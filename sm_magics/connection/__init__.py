@@ -6,9 +6,19 @@ the same boto3 calls and need not know which it is.
 
 from __future__ import annotations
 
-from sm_magics.connection.calls import call, is_forbidden, is_missing
+from sm_magics.connection.calls import call, is_forbidden, is_missing, refused, unreached
 from sm_magics.connection.connect import connect_aws, connect_local
 from sm_magics.connection.connection import Connection
 from sm_magics.connection.stores import ArtifactStore
 
-__all__ = ["ArtifactStore", "Connection", "call", "connect_aws", "connect_local", "is_forbidden", "is_missing"]
+__all__ = [
+    "ArtifactStore",
+    "Connection",
+    "call",
+    "connect_aws",
+    "connect_local",
+    "is_forbidden",
+    "is_missing",
+    "refused",
+    "unreached",
+]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sm_magics.advice import advice
 from sm_magics.errors import ServiceError
 
-__all__ = ["call", "is_forbidden", "is_missing"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["call", "is_forbidden", "is_missing", "refused", "unreached"]
 
 
 def call(client: Any, operation: str, **request: Any) -> Any:
@@ -24,11 +27,21 @@ def call(client: Any, operation: str, **request: Any) -> Any:
     try:
         return getattr(client, xform_name(operation))(**request)
     except ClientError as error:
-        told = error.response.get("Error", {})
-        code, text = told.get("Code", ""), told.get("Message", "")
-        raise ServiceError(operation, code, text, error.response, hint=advice(text)) from error
+        raise refused(operation, error.response) from error
     except BotoCoreError as error:
-        raise ServiceError(operation, type(error).__name__, str(error), {}, hint=advice(str(error))) from error
+        raise unreached(operation, error) from error
+
+
+def refused(operation: str, response: Mapping[str, Any]) -> ServiceError:
+    """Return the error of a call that the service refused, by its answer as boto3 gives it."""
+    told = response.get("Error", {})
+    code, text = told.get("Code", ""), told.get("Message", "")
+    return ServiceError(operation, code, text, response, hint=advice(text))
+
+
+def unreached(operation: str, error: Exception) -> ServiceError:
+    """Return the error of a call that had no answer, by botocore's exception."""
+    return ServiceError(operation, type(error).__name__, str(error), {}, hint=advice(str(error)))
 
 
 def is_missing(error: ServiceError) -> bool:

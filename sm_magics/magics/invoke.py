@@ -31,6 +31,7 @@ class InvokeMagics(SmMagics):
         argument("--variant", metavar="VARIANT", help="send to this variant, whatever the weights"),
         argument("--content-type", default="text/csv", metavar="TYPE", help="of what is sent; text/csv by default"),
         argument("--accept", metavar="TYPE", help="of what should come back"),
+        argument("--inference-id", metavar="ID", help="to know what is captured by; rows get ID-0, ID-1 and so on"),
         quiet,
         output,
     )
@@ -38,26 +39,32 @@ class InvokeMagics(SmMagics):
         """Send rows of a data frame to an endpoint, or the body of a cell as it is, and show which variant answered."""
         from sm_magics.invoke import Target, invoke, invoke_rows
         from sm_magics.results import Invoked, Payload
+        from sm_magics.rows import SERIALIZERS
         from sm_magics.spec import resolve
 
         target = Target(given.name, given.variant, given.content_type, given.accept)
         if cell is not None:
             _check_payload(given, cell)
             connection = self.session.connection()
-            return Payload(target, invoke(connection, target, cell.strip("\n").encode()))
+            return Payload(
+                target, invoke(connection, target, cell.strip("\n").encode(), inference_id=given.inference_id)
+            )
         if given.data is None:
             raise CellError(
                 "nothing to send", hint="add --data $rows, or use a %%sm_invoke cell with the payload below"
             )
         if given.rows is not None and given.rows < 1:
             raise CellError(f"--rows {given.rows}: send at least 1 row")
-        if given.content_type != "text/csv":
-            raise CellError("--data is sent as text/csv", hint="for another type use a %%sm_invoke cell")
+        if given.content_type not in SERIALIZERS:
+            told = f"--data is sent as {' or '.join(SERIALIZERS)}"
+            raise CellError(told, hint="for another type use a %%sm_invoke cell")
         data = resolve(given.data, self.session.variables)
         truths = None if given.expect is None else resolve(given.expect, self.session.variables)
         connection = self.session.connection()
         limit = given.rows or DEFAULT_ROWS
-        return Invoked(invoke_rows(connection, target, data, truths=truths, limit=limit))
+        options = {"truths": truths, "limit": limit, "inference_id": given.inference_id}
+        options["serialize"] = SERIALIZERS[given.content_type]
+        return Invoked(invoke_rows(connection, target, data, **options))
 
 
 def _check_payload(given: argparse.Namespace, cell: str) -> None:

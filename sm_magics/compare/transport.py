@@ -1,0 +1,107 @@
+"""HTTP by aiohttp, set up as botocore sets up its own: the same timeouts, certificates and proxies, the same errors."""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+from sm_magics.compare.invocation import OPERATION
+from sm_magics.connection import unreached
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from sm_magics.compare.invocation import Invocation
+
+__all__ = ["Unanswered", "connected"]
+
+_AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
+
+
+class Unanswered(Exception):  # noqa: N818 - named for what happened
+    """A request had no answer; `error` is botocore's exception for it."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
+@asynccontextmanager
+async def connected(invocation: Invocation, connections: int) -> AsyncIterator[Any]:
+    """Give the function that sends one request: of a body and headers, to status, headers and body.
+
+    It raises `Unanswered`. At most `connections` are open at a time; each is used again and again.
+
+    Raises
+    ------
+    ServiceError
+        When the certificates that are configured cannot be read.
+    """
+    import aiohttp
+    from yarl import URL
+
+    config = invocation.client.meta.config
+    # What botocore has made of the client's settings, the profile and the environment is known here only.
+    http = invocation.client._endpoint.http_session  # noqa: SLF001
+    proxy = http._proxy_config.proxy_url_for(invocation.url)  # noqa: SLF001
+    secure = invocation.url.startswith("https:")
+    try:
+        context = _trust(http._verify, config.client_cert) if secure else True  # noqa: SLF001
+    except OSError as error:
+        raise unreached(OPERATION, error) from error
+    url = URL(invocation.url, encoded=True)
+    times = aiohttp.ClientTimeout(sock_connect=config.connect_timeout, sock_read=config.read_timeout)
+    connector = aiohttp.TCPConnector(limit=connections, ssl=context)
+    options: Mapping[str, Any] = {"allow_redirects": False, **({"proxy": proxy} if proxy else {})}
+    async with aiohttp.ClientSession(
+        connector=connector,
+        headers=invocation.constant,
+        skip_auto_headers=_AUTOMATIC,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=times,
+        auto_decompress=False,
+    ) as session:
+
+        async def send(body: bytes, headers: Mapping[str, str]) -> tuple[int, Mapping[str, str], bytes]:
+            try:
+                async with session.post(url, data=body, headers=headers, **options) as response:
+                    return response.status, response.headers, await response.read()
+            except (aiohttp.ClientError, OSError) as error:  # a timeout is an OSError
+                raise Unanswered(_as_botocore_says(error, invocation.url, proxy)) from error
+
+        yield send
+
+
+def _trust(verify: Any, certificate: Any) -> ssl.SSLContext:
+    """Return what decides whom to believe: `verify` and `certificate` as botocore takes them."""
+    from botocore.httpsession import get_cert_path
+
+    if verify:
+        context = ssl.create_default_context(cafile=get_cert_path(verify))
+    else:
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    if certificate:
+        context.load_cert_chain(*([certificate] if isinstance(certificate, str) else certificate))
+    return context
+
+
+def _as_botocore_says(error: Exception, url: str, proxy: str | None) -> Exception:
+    """Return botocore's exception for what went wrong between here and the service."""
+    import aiohttp
+    from botocore import exceptions
+    from botocore.httpsession import mask_proxy_url
+
+    kinds: tuple[tuple[Any, Any], ...] = (  # the first that fits
+        (aiohttp.ClientSSLError, exceptions.SSLError),
+        ((aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError), exceptions.ProxyConnectionError),
+        (aiohttp.ConnectionTimeoutError, exceptions.ConnectTimeoutError),
+        (aiohttp.ClientConnectorError, exceptions.EndpointConnectionError),
+        (TimeoutError, exceptions.ReadTimeoutError),
+        ((aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, OSError), exceptions.ConnectionClosedError),
+    )
+    kind: Any = next((says for ours, says in kinds if isinstance(error, ours)), exceptions.HTTPClientError)
+    told: Exception = kind(endpoint_url=url, proxy_url=mask_proxy_url(proxy or ""), error=error, request=None)
+    return told
