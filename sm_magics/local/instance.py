@@ -16,7 +16,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
 
-import httptools
+from sm_magics.local.messages import Messages
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -155,10 +155,8 @@ class Instance(asyncio.Protocol):
         self._waiting: deque[Waiter] = deque()
         self._idle: asyncio.Event = asyncio.Event()
         self._idle.set()
-        self._parser = httptools.HttpResponseParser(self)
-        self._content_type = b""
-        self._custom_attributes: bytes | None = None
-        self._body: list[bytes] = []
+        self._unsent: list[bytes] = []
+        self._messages = Messages(_answer_head)
 
     async def launch(self, launcher: Launcher, program: Program) -> None:
         """Start the worker at the other end of a new connection."""
@@ -182,7 +180,15 @@ class Instance(asyncio.Protocol):
         self.outstanding += 1
         self._sent += 1
         self._waiting.append(waiter)
-        self._transport.write(request)
+        if not self._unsent:
+            asyncio.get_running_loop().call_soon(self._send_together)
+        self._unsent.append(request)
+
+    def _send_together(self) -> None:
+        """Write all that came in one turn of the loop at once: the worker wakes once, and predicts it together."""
+        unsent, self._unsent = self._unsent, []
+        if self._transport is not None:
+            self._transport.writelines(unsent)
 
     async def ping(self) -> Answer | None:
         """Ask for the instance's health; None when it ended instead of answering."""
@@ -210,9 +216,18 @@ class Instance(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade):
-            self.close()  # it no longer speaks HTTP: connection_lost tells those who wait
+            answers = self._messages.feed(data)
+            if len(answers) > len(self._waiting):
+                raise ValueError("an answer that nobody waits for")
+        except ValueError:
+            self.close()  # it no longer speaks as a worker does: connection_lost tells those who wait
+            return
+        for (status, content_type, custom_attributes), body in answers:
+            waiter = self._waiting.popleft()
+            self.outstanding -= 1
+            if not self.outstanding:
+                self._idle.set()
+            waiter.answered(Answer(status, content_type, custom_attributes, body))
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         self._transport = None
@@ -226,31 +241,14 @@ class Instance(asyncio.Protocol):
         for place, waiter in enumerate(waiting):
             waiter.lost(started=place < begun)
 
-    # What httptools calls.
 
-    def on_message_begin(self) -> None:
-        self._content_type = b""
-        self._custom_attributes = None
-        self._body = []
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        name = name.lower()
-        if name == b"content-type":
-            self._content_type = value
-        elif name == b"x-amzn-sagemaker-custom-attributes":
-            self._custom_attributes = value
-
-    def on_body(self, body: bytes) -> None:
-        self._body.append(body)
-
-    def on_message_complete(self) -> None:
-        body = self._body[0] if len(self._body) == 1 else b"".join(self._body)
-        answer = Answer(self._parser.get_status_code(), self._content_type, self._custom_attributes, body)
-        self.outstanding -= 1
-        waiter = self._waiting.popleft()
-        if not self.outstanding:
-            self._idle.set()
-        waiter.answered(answer)
+def _answer_head(line: bytes, headers: Mapping[bytes, bytes]) -> tuple[int, bytes, bytes | None]:
+    """Read what comes before the body of a worker's answer."""
+    version, _, rest = line.partition(b" ")
+    status = rest[:3]
+    if version != b"HTTP/1.1" or not status.isdigit() or status < b"200" or b"content-length" not in headers:
+        raise ValueError(f"no answer begins with {line[:100]!r}")
+    return int(status), headers.get(b"content-type", b""), headers.get(b"x-amzn-sagemaker-custom-attributes")
 
 
 class PingWaiter:

@@ -10,23 +10,27 @@ from __future__ import annotations
 
 import select
 from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import httptools
-
 from sm_magics.local.containers.contract import LoadError, Request, Response
+from sm_magics.local.messages import Messages
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sm_magics.local.containers.contract import Container
+
+    _Head = tuple[bytes, str | None, str | None, str | None]
 
 __all__ = ["serve"]
 
 READ_SIZE = 256 * 1024
 BAD_REQUEST = 400
 MOST_KINDS, MOST_SHOWN = 5, 1000  # of errors in one batch that the log tells apart, and bytes of each
+_INVOCATIONS = b"/invocations"
+_HEARD = (b"content-type", b"accept", b"x-amzn-sagemaker-custom-attributes")
 MOST_TOGETHER = 256  # requests of one batch; what is beyond waits for the next
 
 
@@ -47,21 +51,18 @@ def serve(connection: socket.socket, load: Callable[[], Container], begun: memor
     """Load the model and answer requests on `connection` until it ends; count in `begun` those begun with."""
     container = _loaded(load)
     begun[0] = 0
-    reader = _Reader()
+    messages = Messages(_request_head)
     connection.settimeout(None)
-    while True:
-        data = connection.recv(READ_SIZE)
-        if not data:
-            return
-        reader.feed(data)
-        while len(reader.requests) < MOST_TOGETHER and _more_waits(connection):
+    while data := connection.recv(READ_SIZE):
+        arrived = messages.feed(data)
+        while len(arrived) < MOST_TOGETHER and _more_waits(connection):
             data = connection.recv(READ_SIZE)
             if not data:
                 return
-            reader.feed(data)
-        if reader.requests:
-            begun[0] += len(reader.requests)
-            connection.sendall(_answers(container, reader.take()))
+            arrived += messages.feed(data)
+        if arrived:
+            begun[0] += len(arrived)
+            connection.sendall(_answers(container, arrived))
 
 
 def _loaded(load: Callable[[], Container]) -> Container:
@@ -78,10 +79,9 @@ def _log(text: str) -> None:
     print(text, flush=True)  # noqa: T201 - stdout is the container's log
 
 
-def _log_errors(responses: Iterable[Response]) -> None:
+def _log_errors(errors: Iterable[Response]) -> None:
     """Print what was answered with an error: in each batch a line for each kind, with how many there were."""
-    kinds = Counter((each.status, each.body) for each in responses if each.status >= BAD_REQUEST)
-    for (status, body), count in kinds.most_common(MOST_KINDS):
+    for (status, body), count in Counter((each.status, each.body) for each in errors).most_common(MOST_KINDS):
         text = " ".join(body[:MOST_SHOWN].decode(errors="replace").split())
         _log(f"ERROR an invocation was answered {status}: {text}" + (f" ({count} of these)" if count > 1 else ""))
 
@@ -90,68 +90,41 @@ def _more_waits(connection: socket.socket) -> bool:
     return bool(select.select([connection], [], [], 0)[0])
 
 
-def _answers(container: Container, arrived: list[tuple[str, Request]]) -> bytes:
-    invocations = [request for path, request in arrived if path == "/invocations"]
+def _answers(container: Container, arrived: Sequence[tuple[_Head, bytes]]) -> bytes:
+    invocations = [Request(body, *about) for (path, *about), body in arrived if path == _INVOCATIONS]
     invoked = container.invoke(invocations) if invocations else []
-    _log_errors(invoked)
+    errors = [each for each in invoked if each.status >= BAD_REQUEST]
+    if errors:
+        _log_errors(errors)
+    if len(invoked) == len(arrived):  # what nearly always is
+        return b"".join(map(_message, invoked))
     answers = iter(invoked)
-    ordered = (next(answers) if path == "/invocations" else _other(container, path) for path, _ in arrived)
+    ordered = (next(answers) if path == _INVOCATIONS else _other(container, path) for (path, *_), _ in arrived)
     return b"".join(map(_message, ordered))
 
 
-def _other(container: Container, path: str) -> Response:
-    return container.ping() if path == "/ping" else Response(404, b"{}", "application/json")
+def _other(container: Container, path: bytes) -> Response:
+    return container.ping() if path == b"/ping" else Response(404, b"{}", "application/json")
 
 
 def _message(response: Response) -> bytes:
-    extra = response.custom_attributes
-    return b"HTTP/1.1 %d \r\nContent-Type: %s\r\n%sContent-Length: %d\r\n\r\n%s" % (
-        response.status,
-        response.content_type.encode("latin-1"),
-        b"" if extra is None else b"X-Amzn-SageMaker-Custom-Attributes: %s\r\n" % extra.encode("latin-1"),
-        len(response.body),
-        response.body,
-    )
+    status, body, content_type, custom = response
+    return b"%sContent-Length: %d\r\n\r\n%s" % (_head(status, content_type, custom), len(body), body)
 
 
-class _Reader:
-    """Gathers the requests of a stream of bytes."""
+@lru_cache(maxsize=256)
+def _head(status: int, content_type: str, custom: str | None) -> bytes:
+    """Return what an answer says before its length."""
+    extra = "" if custom is None else f"X-Amzn-SageMaker-Custom-Attributes: {custom}\r\n"
+    return f"HTTP/1.1 {status:d} \r\nContent-Type: {content_type}\r\n{extra}".encode("latin-1")
 
-    def __init__(self) -> None:
-        self.requests: list[tuple[str, Request]] = []
-        self._parser = httptools.HttpRequestParser(self)
-        self._headers: dict[bytes, str] = {}
-        self._body: list[bytes] = []
-        self._path = ""
 
-    def feed(self, data: bytes) -> None:
-        self._parser.feed_data(data)
+def _request_head(line: bytes, headers: Mapping[bytes, bytes]) -> _Head:
+    """Read what comes before the body of a request: its path, and what it says of itself."""
+    _, path, _ = line.split(b" ")
+    content_type, accept, custom = (_text(headers.get(name)) for name in _HEARD)
+    return path, content_type, accept, custom
 
-    def take(self) -> list[tuple[str, Request]]:
-        taken, self.requests = self.requests, []
-        return taken
 
-    # What httptools calls.
-
-    def on_message_begin(self) -> None:
-        self._headers = {}
-        self._body = []
-
-    def on_url(self, url: bytes) -> None:
-        self._path = url.decode("latin-1")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers[name.lower()] = value.decode("latin-1")
-
-    def on_body(self, body: bytes) -> None:
-        self._body.append(body)
-
-    def on_message_complete(self) -> None:
-        get = self._headers.get
-        request = Request(
-            self._body[0] if len(self._body) == 1 else b"".join(self._body),
-            get(b"content-type"),
-            get(b"accept"),
-            get(b"x-amzn-sagemaker-custom-attributes"),
-        )
-        self.requests.append((self._path, request))
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode("latin-1")

@@ -17,6 +17,9 @@ class Transport:
     def write(self, data):
         self.written.append(data)
 
+    def writelines(self, data):
+        self.written += data
+
     def close(self):
         self.closed = True
 
@@ -140,6 +143,32 @@ def test_a_request_to_an_instance_that_has_ended_was_not_started():
         return waiter.started, instance.ready
 
     assert run(test) == (False, False)
+
+
+def test_what_comes_in_one_turn_of_the_loop_goes_out_at_once_and_in_order():
+    async def main():
+        instance, _ = connected()
+        for number in range(3):
+            instance.send(b"%d" % number, Waiter())
+        assert instance._transport.written == []
+        await asyncio.sleep(0)
+        instance.send(b"3", Waiter())
+        await asyncio.sleep(0)
+        return instance._transport.written
+
+    assert asyncio.run(main()) == [b"0", b"1", b"2", b"3"]
+
+
+def test_what_was_not_sent_when_an_instance_ends_was_not_started():
+    async def main():
+        instance, _ = connected()
+        waiter = Waiter()
+        instance.send(b"", waiter)
+        instance.connection_lost(None)
+        await asyncio.sleep(0)
+        return waiter.started
+
+    assert asyncio.run(main()) is False
 
 
 def test_a_health_check_is_an_answer_or_none_when_the_instance_ends():

@@ -22,11 +22,15 @@ class Container:
 
 
 def answers_of(bodies, load=Container, path=b"/invocations"):
+    messages = (b"POST %s HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (path, len(each), each) for each in bodies)
+    return answers_to(b"".join(messages), load)
+
+
+def answers_to(data, load=Container):
     """Send requests at once and return what a worker answers; then its socket ends, and so does it."""
     ours, its = socket.socketpair()
     with ours, its:
-        messages = (b"POST %s HTTP/1.1\r\nContent-Length: %d\r\n\r\n%s" % (path, len(each), each) for each in bodies)
-        ours.sendall(b"".join(messages))
+        ours.sendall(data)
         thread = threading.Thread(target=serve, args=(its, load, memoryview(bytearray(8)).cast("q")))
         thread.start()
         answered = ours.recv(65536)  # one batch is answered by one call
@@ -46,6 +50,12 @@ def test_errors_are_printed_once_for_each_kind_of_a_batch(capfd):
         "ERROR an invocation was answered 400: because of 400 (2 of these)",
         "ERROR an invocation was answered 503: because of 503",
     ]
+
+
+def test_answers_keep_their_order_where_not_all_are_invocations():
+    get, post = b"GET %s HTTP/1.1\r\n\r\n", b"POST /invocations HTTP/1.1\r\nContent-Length: 3\r\n\r\n%d"
+    answered = answers_to(post % 201 + get % b"/ping" + post % 202 + get % b"/nothing")
+    assert [each[:3] for each in answered.split(b"HTTP/1.1 ")[1:]] == [b"201", b"200", b"202", b"404"]
 
 
 def test_of_very_many_kinds_the_log_tells_some(capfd):
