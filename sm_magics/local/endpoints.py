@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Endpoints"]
 
+_RESERVATION = "CapacityReservationConfig"
 STARTUP_SECONDS = 240  # the service's default for a container to pass its health check
 
 
@@ -254,11 +255,13 @@ def _summaries(variants: Iterable[Variant], config: Mapping[str, Any], *, pendin
     """Return both lists of variants of a description; only of those that are pending is the instance type told."""
     found: dict[str, Any] = {"ProductionVariants": None, "ShadowProductionVariants": None}
     for member in found:
-        routing = {each["VariantName"]: each.get("RoutingConfig") for each in config.get(member) or ()}
+        asked = {each["VariantName"]: each for each in config.get(member) or ()}
         found[member] = [
             {
                 **_summary(each),
-                "RoutingConfig": routing.get(each.name),
+                "RoutingConfig": asked.get(each.name, {}).get("RoutingConfig"),
+                # Nothing is reserved here: it is told as the config has it, without the service's counts.
+                "CapacityReservationConfig": None if pending else asked.get(each.name, {}).get(_RESERVATION),
                 "InstanceType": each.instance_type if pending else None,
             }
             for each in variants

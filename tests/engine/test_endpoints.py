@@ -232,20 +232,22 @@ class TestDescribe:
 
     def test_what_the_config_asks_of_metrics_and_routing_is_told_while_it_is_there(self, control):
         routing = {"RoutingStrategy": "LEAST_OUTSTANDING_REQUESTS"}
+        reserved = {"MlReservationArn": "arn:aws:sagemaker:us-east-1:123456789012:training-plan/p"}
         asked = {"MetricsConfig": {"EnableEnhancedMetrics": True}}
-        control.config("c3", [variant("A", RoutingConfig=routing)], **asked)
+        control.config("c3", [variant("A", RoutingConfig=routing, CapacityReservationConfig=reserved)], **asked)
         control.create(config="c3")
         (pending,) = control.describe()["PendingDeploymentSummary"]["ProductionVariants"]
         assert pending["RoutingConfig"] == routing
+        assert pending["CapacityReservationConfig"] is None  # the service's shape has none
         control.settle()
         told = control.describe()
-        assert (told["MetricsConfig"], told["ProductionVariants"][0]["RoutingConfig"]) == (
-            asked["MetricsConfig"],
-            routing,
-        )
+        (row,) = told["ProductionVariants"]
+        assert (told["MetricsConfig"], row["RoutingConfig"]) == (asked["MetricsConfig"], routing)
+        assert row["CapacityReservationConfig"] == reserved
         control.call("DeleteEndpointConfig", EndpointConfigName="c3")
         told = control.describe()
-        assert (told["MetricsConfig"], told["ProductionVariants"][0]["RoutingConfig"]) == (None, None)
+        (row,) = told["ProductionVariants"]
+        assert (told["MetricsConfig"], row["RoutingConfig"], row["CapacityReservationConfig"]) == (None,) * 3
 
     def test_a_shadow_is_told_apart(self, control):
         control.config("c3", ShadowProductionVariants=[variant("Next", InitialVariantWeight=0.5)])

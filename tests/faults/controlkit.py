@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import pytest
 
+from sm_magics import service_model
 from sm_magics.local import lifecycle
 from sm_magics.local.api import Account, Resources
 from sm_magics.local.artifacts import Artifacts
+from sm_magics.local.awsjson import Json
 from sm_magics.local.endpoints import Endpoints
 from sm_magics.local.lifecycle import Refused
 from sm_magics.local.store import Store
@@ -46,9 +49,16 @@ class Control:
             now=lambda: self.now,
         )
         self.operations = {**resources.operations(), **endpoints.operations()}
+        self.model_of_calls = service_model.load("sagemaker", tuple(self.operations))
 
     def call(self, operation, **request):
-        return asyncio.run(self.operations[operation](request))
+        """Return what a call answers, which is what the service model says of it: no more, and all that must be."""
+        answer = asyncio.run(self.operations[operation](request))
+        shape = self.model_of_calls.output(operation)
+        told = json.loads(Json().answer(answer, self.model_of_calls, shape).body or "{}")
+        broken = [f"{each.path}: {each.rule}" for each in self.model_of_calls.check(shape, told)] if shape else []
+        assert not broken
+        return answer
 
     def refused(self, operation, **request):
         """Return the message with which a call is refused."""
