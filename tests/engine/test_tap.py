@@ -10,6 +10,7 @@ from types import SimpleNamespace
 
 import pytest
 from capturekit import TYPES, captured, config, invoke_all
+from cloudwatchkit import client_of
 from enginekit import CallFailed, Wire, running
 from hypothesis import given
 from hypothesis import strategies as st
@@ -242,6 +243,12 @@ def test_a_shadow_that_hangs_delays_neither_answers_nor_updates(tmp_path):
         assert told["EndpointConfigName"] == "c-alone"
         assert "ShadowProductionVariants" not in told
         assert stopped[0] not in engine.workers
+        found = client_of(engine, "logs").filter_log_events(
+            logGroupName=f"/aws/sagemaker/Endpoints/{name}", filterPattern="got no copy"
+        )["events"]
+        numbers = [int(each["message"].split()[1]) for each in found]
+        assert {each["logStreamName"].partition("/")[0] for each in found} == {"New"}
+        assert (numbers[:3], numbers[3] >= 200, len(numbers)) == ([1, 10, 100], True, 4)
 
 
 def serves_without(engine, name, pid):
