@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -13,6 +14,7 @@ from moto.server import ThreadedMotoServer
 from sm_magics.alarms import requests
 from sm_magics.clock import Clock
 from sm_magics.connection import call, connect_aws, connect_local, is_missing
+from sm_magics.connection.stores import DirectoryStore
 from sm_magics.deploy import deploy, observe
 from sm_magics.errors import ConnectError, EngineError, ServiceError
 from sm_magics.inventory import delete, deletion, inventory
@@ -164,6 +166,20 @@ def aws(moto, monkeypatch, tmp_path):
         monkeypatch.setenv(name, value)
     boto3.Session().client("s3", region_name="us-east-1").create_bucket(Bucket=BUCKET)
     return moto
+
+
+def test_a_disk_that_is_full_leaves_nothing_half_written(tmp_path, monkeypatch):
+    def fill(_source, target):
+        target.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfile", fill)
+    store = DirectoryStore(tmp_path, "bucket")
+    with pytest.raises(EngineError, match=f"cannot be kept in {tmp_path}/bucket/a: No space left") as caught:
+        store.put("s3://bucket/a/model.tar.gz", Artifact("0a1b", path=tmp_path))
+    assert not store.holds("s3://bucket/a/model.tar.gz")
+    assert "--state DIR" in caught.value.hint
+    assert list((tmp_path / "bucket" / "a").iterdir()) == []
 
 
 @pytest.mark.usefixtures("aws")

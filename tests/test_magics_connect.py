@@ -33,6 +33,17 @@ def test_an_engine_that_was_stopped_is_started_again_by_the_next_cell(notebook, 
         find(tmp_path).stop()
 
 
+def test_a_state_directory_stays_the_same_wherever_the_notebook_goes(notebook, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "sm_magics.connection.connect_local", lambda state, **_: asked.append(state) or notebook.session.connection()
+    )
+    monkeypatch.chdir(tmp_path)
+    notebook.session.use = lambda connect: connect()
+    notebook.run("%sm_connect local --state mine")
+    assert asked == [tmp_path / "mine"]
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from urllib.parse import unquote, urlsplit
 
 from sm_magics.connection.calls import call
-from sm_magics.errors import ConnectError, ServiceError
+from sm_magics.errors import ConnectError, EngineError, ServiceError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +32,13 @@ class ArtifactStore(Protocol):
         """Whether there is an object at `uri`."""
 
     def put(self, uri: str, artifact: Artifact) -> None:
-        """Put an artifact at `uri`."""
+        """Put an artifact at `uri`.
+
+        Raises
+        ------
+        EngineError, ServiceError
+            When it cannot be written; nothing of it is left.
+        """
 
     def below(self, uri: str) -> list[str]:
         """Return the objects under `uri`, by names that pandas reads, in their order."""
@@ -52,11 +58,19 @@ class DirectoryStore:
         path = self._path(uri)
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = path.with_name(f".{uuid.uuid4().hex}")
-        if artifact.path is not None:
-            shutil.copyfile(artifact.path, scratch)
-        else:
-            scratch.write_bytes(artifact.data or b"")
-        scratch.replace(path)
+        try:
+            if artifact.path is not None:
+                shutil.copyfile(artifact.path, scratch)
+            else:
+                scratch.write_bytes(artifact.data or b"")
+            scratch.replace(path)
+        except OSError as error:
+            raise EngineError(
+                f"a model's artifact cannot be kept in {path.parent}: {error.strerror or error}",
+                hint="make room there, or take another directory: %sm_connect local --state DIR",
+            ) from error
+        finally:
+            scratch.unlink(missing_ok=True)  # of a full disk, or an interrupt
 
     def below(self, uri: str) -> list[str]:
         return sorted(str(each) for each in self._path(uri).rglob("[!.]*") if each.is_file())

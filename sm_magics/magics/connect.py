@@ -46,7 +46,7 @@ class ConnectMagics(SmMagics):
             return _card(self.session.connection())
         if given.where == "local":
             _refuse(given, "it belongs to %sm_connect aws", "profile", "role", "bucket")
-            state = Path(given.state).expanduser() if given.state else None
+            state = Path(given.state).expanduser().absolute() if given.state else None
             return _card(self.session.use(lambda: connect_local(state, region=given.region)))
         _refuse(given, "it belongs to %sm_connect local", "state")
         if given.role is None:
