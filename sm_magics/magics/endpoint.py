@@ -103,7 +103,7 @@ class EndpointMagics(SmMagics):
         output,
     )
     def sm_delete(self, given: argparse.Namespace, _cell: str | None) -> Any:
-        """Delete an endpoint with its configs and models, or a declared model; only what was made here."""
+        """Delete an endpoint with its alarms, configs and models, or a declared model; only what was made here."""
         from sm_magics.inventory import delete, deletion
         from sm_magics.results import Deleted
 
@@ -118,7 +118,7 @@ class EndpointMagics(SmMagics):
 
     @magic("line", quiet, output)
     def sm_list(self, _given: argparse.Namespace, _cell: str | None) -> Any:
-        """List everything that was made here: endpoints, configs, models, and what is left over from deleted ones."""
+        """List all that was made here: endpoints, alarms, configs, models, and what is left over from deleted ones."""
         from sm_magics.inventory import inventory
         from sm_magics.results import Listing
 

@@ -37,6 +37,7 @@ __all__ = [
 ]
 
 _EXPRESSION = re.compile(r"""(?<!["'])\$\{[^}]*\}""")  # whose quotes are its own
+_DEFAULT = "by default as %%sm_config says"
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -82,9 +83,20 @@ def quiet(function: Any) -> Any:
 def waiting(function: Any) -> Any:
     """Add `--wait`, `--no-wait` and `--timeout`."""
     for add in (
-        argument("--timeout", type=duration, metavar="TIME", help="wait at most so long: 30s, 10m, 1h"),
+        argument(
+            "--timeout",
+            type=duration,
+            metavar="TIME",
+            help=f"wait at most so long: 30s, 10m, 1h; {_DEFAULT}",
+        ),
         argument("--no-wait", dest="wait", action="store_false", help="return once the service has accepted the calls"),
-        argument("--wait", dest="wait", action="store_true", default=None, help="wait until the endpoint has settled"),
+        argument(
+            "--wait",
+            dest="wait",
+            action="store_true",
+            default=None,
+            help=f"wait until the endpoint has settled; {_DEFAULT}",
+        ),
     ):
         function = add(function)
     return function
