@@ -186,6 +186,8 @@ class Logs(Shown):
         How many of them the card lists: the last.
     times
         Whether the card tells times and instances by their ids, which no two runs have in common.
+    printed
+        Whether the lines were printed while they were followed; then the card only counts them.
     """
 
     endpoint: str
@@ -193,6 +195,7 @@ class Logs(Shown):
     entries: tuple[Entry, ...]
     lines: int = 50
     times: bool = False
+    printed: bool = False
     quiet: bool = False
 
     def to_frame(self) -> Any:
@@ -206,6 +209,8 @@ class Logs(Shown):
     def view(self) -> View:
         from sm_magics.render import observed
 
+        if self.printed:
+            return observed.followed(self.endpoint, self.variant, self.entries)
         return observed.logs(self.endpoint, self.variant, self.entries, lines=self.lines, times=self.times)
 
 

@@ -54,8 +54,21 @@ class TestLogs:
     def test_following_prints_lines_where_there_are_no_cards(self, notebook, served, fake_clock):
         notebook.session.clock = fake_clock
         notebook.run("%sm_config display=text")
-        shown = notebook.run(f"%sm_logs {served} XGB-Model --follow --timeout 2s").shown
-        assert shown.startswith("XGB-Model/i-")
+        ran = notebook.run(f"%sm_logs {served} XGB-Model --follow --timeout 2s")
+        assert ran.shown.startswith("XGB-Model/i-")
+        assert "entries` has them" in ran.shown
+        for each in {each.text for each in ran.result.entries}:
+            assert ran.shown.count(each) == [entry.text for entry in ran.result.entries].count(each)
+
+    def test_followed_or_not_the_lines_are_listed_where_none_was_printed(self, notebook, served, fake_clock):
+        notebook.session.clock = fake_clock
+        for line in (f"%sm_logs {served} --follow --timeout 2s", f"%sm_logs {served}"):
+            assert "INFO the model is loaded" in notebook.run(line).shown  # of a notebook with display=static
+        notebook.run("%sm_config display=text")
+        assert "INFO the model is loaded" in notebook.run(f"%sm_logs {served}").shown
+        quiet = notebook.run(f"%sm_logs {served} --follow --timeout 2s --quiet")
+        assert "INFO" not in quiet.shown
+        assert "INFO the model is loaded" in str(quiet.result)
 
     def test_an_interrupt_ends_the_following_calmly(self, notebook, served, fake_clock):
         def interrupt(_seconds):

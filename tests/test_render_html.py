@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from html.parser import HTMLParser
 
 from hypothesis import given
@@ -91,6 +92,7 @@ def test_words_carry_all_that_colours_say():
 
 def test_styles_stay_inside_the_card():
     style = render(View("t")).partition("<style>")[2].partition("</style>")[0]
+    style = re.sub(r"/\*.*?\*/|@media[^{]*\{", "", style)
     selectors = [each.strip() for part in style.split("}") for each in part.partition("{")[0].split(",")]
     assert all(each.startswith(".sm-card") for each in selectors if each)
 
@@ -129,3 +131,14 @@ def test_an_empty_cell_is_no_bar_and_a_bar_is_one():
 
 def test_the_same_card_gives_the_same_html():
     assert render(full("word")) == render(full("word"))
+
+
+def test_cells_of_a_wide_table_know_their_column_for_narrow_windows_and_others_need_not():
+    names = ("one", "two", "three", "four", "")
+    cells = ("1", "2", "3", "4", "5 %")
+    wide = Reader(render(View("t", None, (Table(tuple(map(Column, names)), (cells,)),))))
+    assert [value for name, value in wide.attributes if name == "data-of"] == ["one", "two", "three", "four"]
+    assert ("class", "sm-table sm-wide") in wide.attributes
+    slim = Reader(render(View("t", None, (Table(tuple(map(Column, names[:4])), (cells[:4],)),))))
+    assert "data-of" not in {name for name, _ in slim.attributes}
+    assert ("class", "sm-table") in slim.attributes

@@ -5,7 +5,7 @@ import pytest
 from sm_magics.logs import Entry
 from sm_magics.metrics import MEASURES, Span, Used
 from sm_magics.render import html, text
-from sm_magics.render.observed import LONGEST_LINE, MOST_SPARKS, following, logs, metrics
+from sm_magics.render.observed import LONGEST_LINE, MOST_SPARKS, followed, following, logs, metrics
 from sm_magics.render.view import sparks
 
 ENTRIES = (
@@ -88,6 +88,16 @@ def test_while_it_is_followed_the_card_says_how_to_end_it():
     assert told.startswith("Logs · following\n")
     assert "Interrupt the cell to end it" in told
     assert "22:13:20.123" in told
+
+
+def test_what_was_printed_while_it_was_followed_is_only_counted():
+    assert lines(followed("boston", "A", ENTRIES)) == [
+        "Logs of boston, variant A",
+        "",
+        "  3 lines while it was followed; the object's `entries` has them.",
+    ]
+    assert lines(followed("boston", None, ENTRIES[:1]))[-1].startswith("  1 line while")
+    assert lines(followed("boston", None, ()))[-1] == "  Nothing was printed yet."
 
 
 WHEN = Span(1_800_000_000, 60, 60)

@@ -64,7 +64,8 @@ class ObserveMagics(SmMagics):
             entries = happened[-1].entries if happened else ()
         else:
             entries = log.tail(given.lines)
-        return Logs(log.endpoint, given.variant, entries, lines=given.lines, times=given.times)
+        printed = given.follow and not given.quiet and self.session.prints
+        return Logs(log.endpoint, given.variant, entries, lines=given.lines, times=given.times, printed=printed)
 
     @magic(
         "line",

@@ -141,6 +141,13 @@ class Session:
             display.close()
         return happened
 
+    @property
+    def prints(self) -> bool:
+        """Whether what happens is told in lines, which stay, and not by a card, which goes."""
+        from sm_magics.live.display import Lines, choose
+
+        return isinstance(choose(self.settings.display, self.shell, sys.stdout.write), Lines)
+
     def waits(self, given: argparse.Namespace) -> bool:
         """Whether this call waits: as the line says, else as the settings say."""
         return self.settings.wait if given.wait is None else bool(given.wait)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sm_magics.metrics import Span, Used
     from sm_magics.render.view import Block
 
-__all__ = ["following", "logs", "metrics"]
+__all__ = ["followed", "following", "logs", "metrics"]
 
 TIME_WIDTH = 9  # of a latency as text, so that a card's layout does not depend on it
 PERCENT_WIDTH = 8  # the same of a utilisation
@@ -28,7 +28,7 @@ LONGEST_LINE = 2000  # characters of a printed line that a card shows
 
 def logs(endpoint: str, variant: str | None, entries: Sequence[Entry], *, lines: int, times: bool) -> View:
     """Return the card of what the instances of an endpoint, or of one variant, printed last."""
-    title = f"Logs of {endpoint}" if variant is None else f"Logs of {endpoint}, variant {variant}"
+    title = _title(endpoint, variant)
     if not entries:
         return View(title, None, (Note("Nothing was printed yet."),))
     blocks: list[Block] = []
@@ -36,6 +36,17 @@ def logs(endpoint: str, variant: str | None, entries: Sequence[Entry], *, lines:
         blocks.append(Note(f"The last {lines} of {len(entries)} lines; the object's `entries` has them all."))
     blocks.append(_printed(entries[-lines:], times=times))
     return View(title, None, tuple(blocks))
+
+
+def _title(endpoint: str, variant: str | None) -> str:
+    return f"Logs of {endpoint}" if variant is None else f"Logs of {endpoint}, variant {variant}"
+
+
+def followed(endpoint: str, variant: str | None, entries: Sequence[Entry]) -> View:
+    """Return the card of a log whose lines were printed while it was followed."""
+    count = f"{len(entries)} line{'' if len(entries) == 1 else 's'}"
+    told = f"{count} while it was followed; the object's `entries` has them." if entries else "Nothing was printed yet."
+    return View(_title(endpoint, variant), None, (Note(told),))
 
 
 def following(entries: Sequence[Entry]) -> View:
