@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 __all__ = ["Artifacts", "Unpackable", "Unreadable"]
 
@@ -55,10 +55,12 @@ class Artifacts:
         self._models = state / "models"
         self._environment = environment
         self._locks: dict[str, asyncio.Lock] = {}
+        self._unpacked: dict[str, Path] = {}  # where the model at a URL lies, the one last unpacked
+        self._suspected: set[Path] = set()
         for each in (self._own, self._fetched, self._models):
             each.mkdir(parents=True, exist_ok=True)
         for left in (*self._models.glob(f"{_UNPACKING}*"), *self._models.glob(f"{_BASE}*")):
-            shutil.rmtree(left, ignore_errors=True)  # by an engine before, whose programs ended with it
+            shutil.rmtree(left, ignore_errors=True)  # by an engine before: its programs ended with it
 
     async def check(self, url: str) -> None:
         """Return when there is something readable at `url`.
@@ -85,6 +87,8 @@ class Artifacts:
         async with self._locks.setdefault(digest, asyncio.Lock()):
             if not target.is_dir():
                 await asyncio.to_thread(_unpack, archive, target)
+        self._suspected.discard(target)
+        self._unpacked[url] = target
         return target
 
     def empty(self) -> Path:
@@ -101,6 +105,24 @@ class Artifacts:
         base = Path(tempfile.mkdtemp(dir=self._models, prefix=_BASE))
         (base / "model").symlink_to(directory)
         return base
+
+    async def tidy(self, urls: Collection[str | None], in_use: Collection[Path]) -> None:
+        """Remove what is of no use, and was not at the last call either.
+
+        Of use are the models that lie in directories `in_use`, and those that were unpacked or fetched from `urls`.
+        """
+        needed = {self.empty(), *in_use, *(path for url, path in self._unpacked.items() if url in urls)}
+        names = {_name(url) for url in urls if url is not None}
+        unused = {each for each in self._models.iterdir() if each not in needed and each.name[0] != "."}
+        unused |= {each for each in self._fetched.iterdir() if each.name.partition(".")[0] not in names}
+        gone = unused & self._suspected
+        self._suspected = unused - gone
+        self._unpacked = {url: path for url, path in self._unpacked.items() if path not in gone}
+        if gone:
+            scratch = Path(tempfile.mkdtemp(dir=self._models, prefix=_UNPACKING))
+            for each in gone:  # at once, so that neither a new instance nor a crash ever finds half of a model
+                each.rename(scratch / each.name)
+            await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
 
     def place(self, url: str) -> Path:
         """Return the path that a `file://` or `s3://` URL means on this machine, whether or not it is there.
@@ -130,7 +152,7 @@ class Artifacts:
         return None
 
     async def _fetch(self, url: str, *, look_only: bool) -> Path:
-        target = self._fetched / hashlib.sha256(url.encode()).hexdigest()
+        target = self._fetched / _name(url)
         async with self._locks.setdefault(url, asyncio.Lock()):
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -148,6 +170,11 @@ class Artifacts:
         if process.returncode:
             raise Unreadable(told.decode(errors="replace").strip().rpartition("\n")[2] or "it cannot be fetched")
         return target
+
+
+def _name(url: str) -> str:
+    """Return the name of the file that keeps what was fetched from a URL."""
+    return hashlib.sha256(url.encode()).hexdigest()
 
 
 def _digest(path: Path) -> str:

@@ -201,7 +201,6 @@ class Deployments:
             current = self._store.endpoint(endpoint.name)
             if current is not None:
                 await self._store.drop(current)
-        self._host.logs.forget(endpoint.name)
         self._host.faults.forget(endpoint.name)
 
     def _fleet(

@@ -24,6 +24,7 @@ from sm_magics.local.deployment import Deployments
 from sm_magics.local.endpoints import Endpoints
 from sm_magics.local.faults import FaultApi, Faults
 from sm_magics.local.host import Host
+from sm_magics.local.housekeeping import Housekeeping
 from sm_magics.local.http import Connection, Exchange, message
 from sm_magics.local.logs import Logs
 from sm_magics.local.metrics import Metrics
@@ -87,6 +88,7 @@ class Engine:
         faults = Faults(self._processes.kill, settings.seed)
         fault_api = FaultApi(faults, self._store, account)
         host = Host(self._processes, artifacts, logs, faults, _new_id, self._metrics.meter)
+        self._housekeeping = Housekeeping(self._store, host, artifacts, logs)
         self._runtime = Runtime(account, self._status)
         self._captures = Captures(artifacts.place, now)
         self._alarms = Alarms(self._store, self._metrics, lambda name: _alarm_arn(account, name), now)
@@ -150,6 +152,7 @@ class Engine:
         server.close()
         await self._answer_what_is_under_way()
         await self._deployments.stop()
+        await self._housekeeping.stop()
         await self._captures.close()
         self._processes.stop()
         self._store.close()
@@ -196,6 +199,7 @@ class Engine:
         self._metrics.tick()
         self._utilisation.tick()
         self._alarms.tick()
+        self._housekeeping.tick(now)
         for connection in list(self._connections):
             connection.expire(now)
         if self._used:

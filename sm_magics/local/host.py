@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -60,6 +61,12 @@ class Host:
         self.logs = logs
         self.meter = meter
         self.parking = Parking()
+        self._directories: dict[Serving, Path] = {}
+
+    @property
+    def directories(self) -> set[Path]:
+        """The models of all instances that start, serve, or answer their last requests."""
+        return {*self._directories.values()}
 
     async def start(self, endpoint: str, variant: Variant, lane: Lane, ended: Callable[[Serving], None]) -> Serving:
         """Return a new instance that has answered its health check; `ended` is called when it ends.
@@ -72,16 +79,18 @@ class Host:
         name = self._new_id()
         log = self.logs.stream(endpoint, variant.name, name)
         directory = await self._model_directory(variant, log)
-        await _unstuck(lane)
         program = Program(variant.image, directory, _environment(variant, directory), log)
         instance: Serving
         own = containers.local_command(variant.image) is not None
+        gone = partial(self._gone, ended)
         if own:
-            instance = TcpInstance(name, variant.name, ended, self._artifacts.base(directory))
+            instance = TcpInstance(name, variant.name, gone, self._artifacts.base(directory))
         else:
-            instance = Instance(name, variant.name, ended)
+            instance = Instance(name, variant.name, gone)
+        self._directories[instance] = directory
         late = False
         try:
+            await _unstuck(lane)
             async with asyncio.timeout(variant.startup_seconds):
                 await instance.launch(self._launcher, program)
                 health = await instance.ping()
@@ -104,9 +113,14 @@ class Host:
 
     def abort(self, instance: Serving) -> None:
         """End an instance at once."""
+        self._directories.pop(instance, None)
         instance.close()
         if instance.pid is not None:
             self._launcher.kill(instance.pid)
+
+    def _gone(self, ended: Callable[[Serving], None], instance: Serving) -> None:
+        self._directories.pop(instance, None)
+        ended(instance)
 
     async def _model_directory(self, variant: Variant, log: LogStream) -> Path:
         url = variant.model_data_url

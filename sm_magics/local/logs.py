@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sm_magics.local.lifecycle import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from pathlib import Path
 
     from sm_magics.local.awsjson import Operations
@@ -26,6 +26,11 @@ __all__ = ["GROUP_PREFIX", "LogStream", "Logs"]
 _LOG = logging.getLogger(__name__)
 GROUP_PREFIX = "/aws/sagemaker/Endpoints/"
 MAX_FILE = 8 * 1024 * 1024  # bytes of one stream; the older half goes when it is full
+# What is over is kept for the look back at a rollout that went wrong, which comes within days, not for ever as
+# CloudWatch does: this disk is the user's, and 64 MB are some hundred thousand lines.
+KEPT_SECONDS = 7 * 24 * 3600.0  # after its last line, the log of an endpoint that is gone
+KEPT_BYTES = 64 * 1024 * 1024  # of all those together; the oldest goes first
+KEPT_STREAMS = 100  # of instances that have ended, of each endpoint: one that cannot start is tried thousands of times
 MAX_LINE = 256 * 1024  # CloudWatch's limit of one event
 _PAGE = 10_000
 
@@ -42,8 +47,9 @@ class Event:
 class LogStream:
     """One instance's log: a pipe to print into and the file behind it."""
 
-    def __init__(self, path: Path, now: Callable[[], float]) -> None:
+    def __init__(self, path: Path, now: Callable[[], float], opened: set[Path]) -> None:
         self._path = path
+        self._opened = opened  # the files that something prints into
         self._now = now
         self._rest = b""
         self._failing = False
@@ -53,6 +59,7 @@ class LogStream:
         """Return the descriptor of a new pipe whose lines end up in the log; the caller closes it."""
         read_end, write_end = os.pipe()
         os.set_blocking(read_end, False)
+        self._opened.add(self._path)
         asyncio.get_running_loop().add_reader(read_end, self._drain, read_end)
         return write_end
 
@@ -90,6 +97,7 @@ class LogStream:
         if not data:
             asyncio.get_running_loop().remove_reader(read_end)
             os.close(read_end)
+            self._opened.discard(self._path)
 
     def _halve(self) -> None:
         kept = self._path.read_bytes()[MAX_FILE // 2 :]
@@ -113,14 +121,30 @@ class Logs:
         self._directory = directory
         self._arn = arn
         self._now = now
+        self._opened: set[Path] = set()
 
     def stream(self, endpoint: str, variant: str, instance: str) -> LogStream:
         """Return the log of an instance; made when it is new."""
-        return LogStream(self._directory / endpoint / variant / instance, self._now)
+        return LogStream(self._directory / endpoint / variant / instance, self._now, self._opened)
 
-    def forget(self, endpoint: str) -> None:
-        """Remove the logs of an endpoint. The service keeps them; a laptop's disk is smaller."""
-        shutil.rmtree(self._directory / endpoint, ignore_errors=True)
+    async def tidy(self, endpoints: Collection[str]) -> None:
+        """Remove the oldest logs of endpoints that are gone, and of each that is there those that ended long ago."""
+        await asyncio.to_thread(_remove, [*self._directory.glob(".*")])  # what a kill left half removed
+        over, size = [], 0
+        for folder in self._folders():
+            if folder.name in endpoints:
+                ended = [(path.stat().st_mtime, path) for path in folder.glob("*/*") if path not in self._opened]
+                for _, path in sorted(ended, reverse=True)[KEPT_STREAMS:]:
+                    path.unlink()
+            elif not any(folder in path.parents for path in self._opened):
+                found = [path.stat() for path in (folder, *folder.glob("*/*"))]
+                over.append((max(each.st_mtime for each in found), sum(each.st_size for each in found), folder))
+        gone = []
+        for last, own, folder in sorted(over, reverse=True):
+            size += own
+            if size > KEPT_BYTES or last < self._now() - KEPT_SECONDS:
+                gone.append(folder.rename(folder.with_name(f".{folder.name}")))  # its name may be used again meanwhile
+        await asyncio.to_thread(_remove, gone)
 
     def operations(self) -> Operations:
         """Return the operations by name."""
@@ -213,7 +237,8 @@ class Logs:
         }
 
     def _folders(self) -> list[Path]:
-        return [path for path in self._directory.iterdir() if path.is_dir()] if self._directory.is_dir() else []
+        found = self._directory.iterdir() if self._directory.is_dir() else ()
+        return [path for path in found if path.is_dir() and not path.name.startswith(".")]
 
     def _streams(self, group: str) -> list[tuple[str, Path]]:
         endpoint = group.removeprefix(GROUP_PREFIX)
@@ -221,6 +246,11 @@ class Logs:
             if folder.name == endpoint:
                 return [(f"{p.parent.name}/{p.name}", p) for p in sorted(folder.glob("*/*"))]
         raise _missing("group")
+
+
+def _remove(folders: Iterable[Path]) -> None:
+    for each in folders:
+        shutil.rmtree(each, ignore_errors=True)
 
 
 def _missing(what: str) -> Refused:

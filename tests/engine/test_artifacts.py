@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+import hashlib
 import io
 import os
 import shutil
@@ -175,3 +176,51 @@ def test_nothing_is_ever_written_outside_whatever_an_archive_says(tmp_path_facto
         outside / "model.tar.gz",
     }
     assert not any(path.is_symlink() for path in Path(inside).rglob("*"))
+
+
+def names(folder):
+    return sorted(each.name for each in folder.iterdir())
+
+
+def test_what_is_of_no_use_is_removed_when_it_was_not_the_time_before_either(artifacts, tmp_path):
+    models = tmp_path / "state" / "models"
+    urls = [stored(tmp_path, tar((name, name.encode())), f"{name}.tar.gz") for name in ("used", "known", "old")]
+
+    async def run():
+        used, known, old = [await artifacts.unpack(url) for url in urls]
+        for _ in range(3):
+            await artifacts.tidy([*urls, None], {used})
+        assert {used, known, old} < set(models.iterdir())
+        await artifacts.tidy(urls[:2], {used})
+        assert old.is_dir()
+        assert await artifacts.unpack(urls[2]) == old  # wanted again, so it is of use again
+        await artifacts.tidy(urls[:1], set())
+        assert old.is_dir()
+        await artifacts.tidy(urls[:1], set())
+        assert names(models) == sorted(["empty", used.name])
+        assert await artifacts.unpack(urls[2]) == old
+        assert (old / "old").read_bytes() == b"old"
+
+    asyncio.run(run())
+
+
+def test_a_url_that_means_other_data_now_keeps_the_new_and_not_the_old(artifacts, tmp_path):
+    async def run():
+        old = await artifacts.unpack(stored(tmp_path, tar(("a", b"1"))))
+        new = await artifacts.unpack(url := stored(tmp_path, tar(("a", b"2"))))
+        for _ in range(2):
+            await artifacts.tidy({url}, set())
+        assert (old.exists(), new.exists()) == (False, True)
+
+    asyncio.run(run())
+
+
+def test_what_was_fetched_is_kept_with_its_etag_for_as_long_as_its_url_is_needed(artifacts, tmp_path):
+    fetched = tmp_path / "state" / "fetched"
+    kept, gone = (hashlib.sha256(url.encode()).hexdigest() for url in ("s3://b/kept", "s3://b/gone"))
+    for name in (kept, f"{kept}.etag", f"{kept}.partial", gone, f"{gone}.etag", f"{gone}.partial"):
+        (fetched / name).write_bytes(b"1")
+    for _ in range(2):
+        asyncio.run(artifacts.tidy({"s3://b/kept"}, set()))
+    assert names(fetched) == [kept, f"{kept}.etag", f"{kept}.partial"]
+    assert names(tmp_path / "state" / "models") == ["empty"]

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import pytest
 
+from sm_magics.local import logs as module
 from sm_magics.local.lifecycle import Refused
 from sm_magics.local.logs import GROUP_PREFIX, Logs
 
@@ -72,3 +74,70 @@ def test_a_disk_that_takes_nothing_costs_lines_and_nothing_else(tmp_path, caplog
     (tmp_path / "boston").unlink()
     stream.write("3")
     assert (tmp_path / "boston" / "A" / "i-1").read_text() == "1000\t3\n"
+
+
+DAY = 24 * 3600
+
+
+def printed(logs, path, text="1", day=0):
+    """Make a log that was last written on a day."""
+    file = logs._directory / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text)
+    for each in (file, file.parent, file.parent.parent):
+        os.utime(each, (day * DAY, day * DAY))
+
+
+def groups(logs):
+    return [
+        each["logGroupName"].removeprefix(GROUP_PREFIX) for each in asyncio.run(logs.describe_groups({}))["logGroups"]
+    ]
+
+
+def test_the_logs_of_endpoints_that_are_gone_are_kept_for_a_week(tmp_path):
+    logs = Logs(tmp_path, str, lambda: 10.0 * DAY)
+    for name, day in (("here", 1), ("long-gone", 2), ("gone", 4)):
+        printed(logs, f"{name}/A/i-1", day=day)
+    asyncio.run(logs.tidy({"here"}))
+    assert groups(logs) == ["gone", "here"]
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["gone", "here"]
+
+
+def test_of_those_that_are_gone_the_oldest_go_first_when_they_take_too_much_room(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "KEPT_BYTES", 150_000)
+    logs = Logs(tmp_path, str, lambda: 1.0 * DAY)
+    for day in range(4):
+        printed(logs, f"gone{day}/A/i-1", "x" * 60_000, day)
+    printed(logs, "here/A/i-1", "x" * 1_000_000, 0)
+    asyncio.run(logs.tidy({"here"}))
+    assert groups(logs) == ["gone2", "gone3", "here"]
+
+
+def test_an_endpoint_keeps_the_newest_of_its_streams_and_every_one_that_is_printed_into(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "KEPT_STREAMS", 2)
+
+    async def run():
+        logs = Logs(tmp_path, str, lambda: 10.0 * DAY)
+        for number in range(5):
+            printed(logs, f"boston/A/i-{number}", day=number)
+        pipe = logs.stream("boston", "A", "i-0").open_pipe()
+        os.utime(tmp_path / "boston/A/i-0", (0, 0))
+        await logs.tidy({"boston"})
+        kept = sorted(each.name for each in (tmp_path / "boston/A").iterdir())
+        os.write(pipe, b"more\n")
+        os.close(pipe)
+        await asyncio.sleep(0.01)
+        await logs.tidy(set())  # it is gone, and its last line was printed today
+        return kept, (tmp_path / "boston/A/i-0").read_text()
+
+    kept, text = asyncio.run(run())
+    assert kept == ["i-0", "i-3", "i-4"]
+    assert text == "1864000000\tmore\n"
+
+
+def test_what_was_being_removed_when_the_engine_was_killed_is_no_group_and_is_removed(tmp_path):
+    logs = Logs(tmp_path, str, lambda: 1.0)
+    printed(logs, ".gone/A/i-1")
+    assert groups(logs) == []
+    asyncio.run(logs.tidy(set()))
+    assert list(tmp_path.iterdir()) == []
