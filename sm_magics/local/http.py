@@ -103,7 +103,8 @@ class Connection(asyncio.Protocol):
         self._paused = False
         self._finishing = False
         self._closing = False
-        self.began: float | None = None  # when the request that is arriving began, by the loop's clock
+        self.began: float | None = None  # when the request that is arriving in parts began, by the loop's clock
+        self._arriving = False
         self._unfinished: dict[bytes, bytes] | None = None  # the headers that are arriving
         self._held = 0
         self._reset()
@@ -119,7 +120,7 @@ class Connection(asyncio.Protocol):
     @property
     def idle(self) -> bool:
         """Whether no request is arriving or waiting for its answer."""
-        return self.began is None and not self._waiting
+        return not self._arriving and not self._waiting
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -140,8 +141,11 @@ class Connection(asyncio.Protocol):
             self._refuse_once(400, b"this server does not upgrade connections")
         except httptools.HttpParserError as error:
             self._refuse_once(400, str(error).encode())
-        if unfinished is not None and unfinished is self._unfinished:
-            self._grow(len(data))
+        if self._arriving:
+            if self.began is None:
+                self.began = self._now()
+            if unfinished is not None and unfinished is self._unfinished:
+                self._grow(len(data))
 
     def _grow(self, size: int) -> None:
         """Count what httptools holds: it tells of a header once it is whole."""
@@ -152,7 +156,7 @@ class Connection(asyncio.Protocol):
     # What httptools calls while it parses; an exception raised here comes out of feed_data as HttpParserError.
 
     def on_message_begin(self) -> None:
-        self.began = self._now()
+        self._arriving = True
         self._reset()
         self._unfinished = self._headers
         self._held = 0
@@ -193,6 +197,7 @@ class Connection(asyncio.Protocol):
         self._body.append(body)
 
     def on_message_complete(self) -> None:
+        self._arriving = False
         self.began = None
         keep_alive = bool(self._parser.should_keep_alive())
         exchange = Exchange(

@@ -131,6 +131,8 @@ class Lane:
         for instance in self.instances:
             if instance.ready and (best is None or instance.outstanding < best.outstanding):
                 best = instance
+                if not best.outstanding:
+                    break  # none has fewer
         if best is not None:
             if self.fault is not None:
                 return self.fault.send(best, request, waiter)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import random
 import time
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sm_magics.local.http import message
@@ -44,6 +45,9 @@ _NOT_OFFERED = (
     b"x-amzn-sagemaker-enable-explanations",
     b"x-amzn-sagemaker-session-id",
 )
+_LIMITED_OR_NOT_OFFERED = frozenset(
+    {b"x-amzn-sagemaker-custom-attributes", b"x-amzn-sagemaker-inference-id", *_NOT_OFFERED}
+)
 
 
 class Runtime:
@@ -70,11 +74,10 @@ class Runtime:
 
     def handle(self, exchange: Exchange) -> None:
         """Answer a request whose signature is in order."""
-        path = exchange.target.partition(b"?")[0]
-        if exchange.method != b"POST" or not (path.startswith(_PREFIX) and path.endswith(_SUFFIX)):
+        name = _endpoint(exchange.target)
+        if name is None or exchange.method != b"POST":
             exchange.answer(_error("UnknownOperationException", 404, "The embedded engine offers InvokeEndpoint only."))
             return
-        name = path[len(_PREFIX) : -len(_SUFFIX)].decode("latin-1")
         route = self.routes.get(name)
         if route is None:
             exchange.answer(self._no_route(name))
@@ -213,7 +216,18 @@ class _Invocation:
         self._runtime.finish(self, 0, self._runtime.model_error(self, 0, text))
 
 
+@lru_cache(maxsize=256)
+def _endpoint(target: bytes) -> str | None:
+    """Return the name of the endpoint that a request line invokes, if it does."""
+    path = target.partition(b"?")[0]
+    if not (path.startswith(_PREFIX) and path.endswith(_SUFFIX)):
+        return None
+    return path[len(_PREFIX) : -len(_SUFFIX)].decode("latin-1")
+
+
 def _refusal(headers: dict[bytes, bytes]) -> str | None:
+    if _LIMITED_OR_NOT_OFFERED.isdisjoint(headers):
+        return None
     for name in _NOT_OFFERED:
         if name in headers:
             return f"The embedded engine does not offer the header {name.decode()}."

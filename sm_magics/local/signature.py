@@ -1,7 +1,9 @@
 """Verifies AWS Signature Version 4, as the engine's clients sign.
 
-Source: the AWS General Reference, "Create a signed AWS API request". Two things are cached, because the data plane pays
-for every microsecond: the key of the day, and what the constant part of an Authorization header says.
+Source: the AWS General Reference, "Create a signed AWS API request". Three things are kept, because the data plane pays
+for every microsecond: the key of the day, what the constant part of an Authorization header says, and the part of the
+canonical request that is before the body's hash, which is the same for all requests of one second. The body, the
+canonical request and the signature are hashed anew for every request.
 """
 
 from __future__ import annotations
@@ -21,6 +23,7 @@ __all__ = ["Unsigned", "Verifier"]
 
 WINDOW_SECONDS = 300.0
 _CACHE_SIZE = 512
+_LONGEST_KEPT = 4096  # bytes
 
 
 class Unsigned(Exception):  # noqa: N818 - named for the request
@@ -43,6 +46,22 @@ class _Scope(NamedTuple):
     credential: bytes
     signed_headers: tuple[bytes, ...]
     signed_names: bytes
+    must_not_be: tuple[bytes, ...]  # headers that would have to be signed, and are not
+
+
+class _Key:
+    """A key of HMAC-SHA256 (RFC 2104), with what depends on it alone calculated once."""
+
+    def __init__(self, key: bytes) -> None:
+        block = key.ljust(sha256().block_size, b"\0")
+        self._inner = sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer = sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def sign(self, text: bytes) -> bytes:
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(text)
+        outer.update(inner.digest())
+        return outer.hexdigest().encode()
 
 
 class Verifier:
@@ -64,8 +83,8 @@ class Verifier:
         self._region = region
         self._now = now
         self._scopes: dict[bytes, _Scope] = {}
-        self._keys: dict[tuple[str, str], hmac.HMAC] = {}
-        self._targets: dict[bytes, bytes] = {}
+        self._keys: dict[tuple[str, str], _Key] = {}
+        self._openings: dict[tuple[bytes, bytes, bytes, tuple[bytes, ...]], bytes] = {}
         self._times: dict[bytes, float] = {}
 
     def verify(self, exchange: Exchange, service: str) -> None:
@@ -84,17 +103,13 @@ class Verifier:
         scope = self._scopes.get(constant) or self._remember(constant)
         timestamp = get(b"x-amz-date", b"")
         self._check_scope(scope, service, timestamp, headers)
-        canonical = b"%b\n%b\n%b\n\n%b\n%b" % (
-            exchange.method,
-            self._targets.get(exchange.target) or self._remember_target(exchange.target),
-            b"\n".join([name + b":" + b" ".join(get(name, b"").split()) for name in scope.signed_headers]),
-            scope.signed_names,
-            sha256(exchange.body).hexdigest().encode(),
-        )
-        mac = self._key(scope.date, scope.service).copy()
+        values = tuple([get(name, b"") for name in scope.signed_headers])
+        facts = exchange.method, exchange.target, scope.signed_names, values
+        opening = self._openings.get(facts) or self._remember_opening(scope, facts)
+        canonical = opening + sha256(exchange.body).hexdigest().encode()
         digest = sha256(canonical).hexdigest().encode()
-        mac.update(b"AWS4-HMAC-SHA256\n%b\n%b\n%b" % (timestamp, scope.credential, digest))
-        if not hmac.compare_digest(mac.hexdigest().encode(), signature.strip()):
+        text = b"AWS4-HMAC-SHA256\n%b\n%b\n%b" % (timestamp, scope.credential, digest)
+        if not hmac.compare_digest(self._key(scope.date, scope.service).sign(text), signature.strip()):
             raise Unsigned(
                 "InvalidSignatureException",
                 "The request signature we calculated does not match the signature you provided. "
@@ -110,8 +125,8 @@ class Verifier:
                 f"Credential should be scoped to region '{self._region}' and service '{service}', "
                 f"not '{scope.region}' and '{scope.service}'.",
             )
-        for name in (b"host", b"x-amz-target"):
-            if name in headers and name not in scope.signed_headers:
+        for name in scope.must_not_be:
+            if name in headers:
                 raise Unsigned("InvalidSignatureException", f"'{name.decode()}' must be a signed header.")
         if timestamp[:8] != scope.date_bytes or abs(self._now() - self._seconds(timestamp)) > WINDOW_SECONDS:
             raise Unsigned("InvalidSignatureException", f"Signature expired or not yet current: {_shown(timestamp)}")
@@ -134,23 +149,30 @@ class Verifier:
         scope = self._scopes[constant] = _parse(constant)
         return scope
 
-    def _remember_target(self, target: bytes) -> bytes:
-        if len(self._targets) >= _CACHE_SIZE:
-            self._targets.clear()
-        canonical = self._targets[target] = b"%b\n%b" % _canonical_target(target)
-        return canonical
+    def _remember_opening(self, scope: _Scope, facts: tuple[bytes, bytes, bytes, tuple[bytes, ...]]) -> bytes:
+        """Return the canonical request up to the body's hash."""
+        method, target, names, values = facts
+        lines = [
+            name + b":" + b" ".join(value.split()) for name, value in zip(scope.signed_headers, values, strict=True)
+        ]
+        if len(self._openings) >= _CACHE_SIZE:
+            self._openings.clear()
+        opening = b"%b\n%b\n%b\n%b\n\n%b\n" % (method, *_canonical_target(target), b"\n".join(lines), names)
+        if len(opening) <= _LONGEST_KEPT:
+            self._openings[facts] = opening
+        return opening
 
-    def _key(self, date: str, service: str) -> hmac.HMAC:
-        """Return the signing key of a day and service, in a form that a copy of signs."""
-        mac = self._keys.get((date, service))
-        if mac is None:
+    def _key(self, date: str, service: str) -> _Key:
+        """Return the signing key of a day and service."""
+        known = self._keys.get((date, service))
+        if known is None:
             key = b"AWS4" + self._secret
             for part in (date, self._region, service, "aws4_request"):
                 key = hmac.digest(key, part.encode(), "sha256")
             if len(self._keys) >= _CACHE_SIZE:
                 self._keys.clear()
-            mac = self._keys[date, service] = hmac.new(key, digestmod="sha256")
-        return mac
+            known = self._keys[date, service] = _Key(key)
+        return known
 
 
 def _parse(constant: bytes) -> _Scope:
@@ -164,7 +186,10 @@ def _parse(constant: bytes) -> _Scope:
     key_id, date, region, service, _ = credential
     signed = tuple(name.encode("latin-1") for name in names.split(";"))
     scope = "/".join(credential[1:]).encode("latin-1")
-    return _Scope(key_id, date, date.encode("latin-1"), region, service, scope, signed, names.encode("latin-1"))
+    must_not_be = tuple(name for name in (b"host", b"x-amz-target") if name not in signed)
+    return _Scope(
+        key_id, date, date.encode("latin-1"), region, service, scope, signed, names.encode("latin-1"), must_not_be
+    )
 
 
 def _canonical_target(target: bytes) -> tuple[bytes, bytes]:

@@ -119,7 +119,7 @@ async def spent(stages: Stages, handle, requests: list[bytes]) -> float:
 async def measure(rounds: int, instances: int) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         stages = Stages(Path(folder), instances)
-        requests = signed_requests(40 * CONNECTIONS)
+        requests = signed_requests(10 * CONNECTIONS)
         least: dict[str, float] = {}
         for _ in range(rounds):
             for name in ("parse", "verify", "whole"):
@@ -130,7 +130,7 @@ async def measure(rounds: int, instances: int) -> dict[str, float]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=100)
     parser.add_argument("--instances", type=int, default=1, help="of each of the two variants")
     given = parser.parse_args()
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
