@@ -100,7 +100,7 @@ async def _main(settings: Settings, say: TextIO) -> None:
 
 def _listen(settings: Settings) -> socket.socket:
     """Bind the port that was asked for, or the one that was used before, so that clients find the engine again."""
-    wanted = [settings.port] if settings.port else [urlsplit(_last(settings.state).get("url", "")).port or 0, 0]
+    wanted = [settings.port] if settings.port else [_last_port(settings.state), 0]
     for port in wanted:
         listener = socket.socket()
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -116,6 +116,13 @@ def _listen(settings: Settings) -> socket.socket:
         else:
             return listener
     raise AssertionError  # the loop returns or raises
+
+
+def _last_port(state: Path) -> int:
+    try:
+        return urlsplit(_last(state).get("url", "")).port or 0
+    except (ValueError, TypeError, AttributeError):
+        return 0  # whoever wrote it, it is no address
 
 
 def last_region(state: Path) -> str | None:
@@ -137,7 +144,7 @@ def _key(path: Path) -> tuple[str, str]:
     try:
         known = json.loads(path.read_text())
         return known["access_key_id"], known["secret_access_key"]
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         key = "AKIA" + secrets.token_hex(8).upper(), secrets.token_urlsafe(30)
         _write_private(path, json.dumps({"access_key_id": key[0], "secret_access_key": key[1]}))
         return key

@@ -22,7 +22,7 @@ Series = list[float | None]
 MINUTE = 60
 SHORT_PERIODS = (10, 20, 30)
 _ID = re.compile(r"[a-z][a-zA-Z0-9_]*")
-_PERCENTILE = re.compile(r"[pP](\d{1,2}(?:\.\d{1,10})?|100)")
+_PERCENTILE = re.compile(r"[pP](\d{1,2}(?:\.\d{1,10})?|100)", re.ASCII)
 _STATISTICS: Mapping[str, Callable[[Spread], float]] = {
     "SampleCount": lambda spread: spread.count,
     "Sum": lambda spread: spread.total,
