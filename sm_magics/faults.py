@@ -6,9 +6,9 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from sm_magics.amounts import percentage, seconds
 from sm_magics.connection import call
 from sm_magics.errors import CellError
-from sm_magics.spec.amounts import percentage, seconds
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence

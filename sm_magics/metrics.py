@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sm_magics.amounts import duration
 from sm_magics.connection import call
 from sm_magics.errors import CellError, ServiceError
-from sm_magics.spec.amounts import duration
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

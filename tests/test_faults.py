@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sm_magics.amounts import duration
 from sm_magics.errors import CellError, ServiceError
 from sm_magics.faults import CLEAR, KINDS, SERVICE, SPELLINGS, Asked, Fault, carry_out, check, listed, parse
 from sm_magics.service_model import load
-from sm_magics.spec.amounts import duration
 
 
 def refused(act, *given, **more):

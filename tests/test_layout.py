@@ -16,6 +16,7 @@ LONGEST_MODULE, LONGEST_MAGIC = 350, 40  # lines
 # inside a function nor for type checking only.
 LAYERS = (
     "errors          what goes wrong",
+    "amounts         durations and shares, as people write them",
     "clock           time, for whoever waits",
     "advice          what to do about what the service says",
     "service_model   what AWS says of its own calls",

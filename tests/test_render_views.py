@@ -290,7 +290,7 @@ def test_faults_are_told_with_how_much_and_where():
     assert told[2] == "kind variant how much fleets"
     assert told[4] == "crash all once, at the next invocation all"
     assert told[5].startswith("5xx A 0.5 % of invocations all")
-    assert told[6] == "slow all 1500ms later the next"
+    assert told[6] == "slow all 1.5s later the next"
     assert told[7] == "quota all every new instance all but that of c1"
     assert shown(views.faults("boston", ())) == ["Faults of boston · no faults", "", "  Nothing goes wrong on purpose."]
     assert shown(views.faults("boston", some[:1]))[0] == "Faults of boston · 1 fault"

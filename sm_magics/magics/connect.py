@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import magics_class
 
+from sm_magics.amounts import duration
 from sm_magics.errors import CellError
 from sm_magics.magics.base import SmMagics, magic
-from sm_magics.magics.options import argument, quiet, spelled
+from sm_magics.magics.options import argument, quiet
 
 if TYPE_CHECKING:
     import argparse
@@ -70,7 +71,7 @@ class ConnectMagics(SmMagics):
                 raise CellError(f"'{each}' sets nothing", hint=hint)
             settings = settings.changed(name, value)
         self.session.settings = settings
-        shown = {"display": settings.display, "wait": str(settings.wait).lower(), "timeout": spelled(settings.timeout)}
+        shown = {"display": settings.display, "wait": str(settings.wait).lower(), "timeout": duration(settings.timeout)}
         return Card(facts("Settings", shown))
 
 

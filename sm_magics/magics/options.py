@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 from IPython.core.magic_arguments import argument
 
+from sm_magics.amounts import seconds
 from sm_magics.errors import CellError
 
 if TYPE_CHECKING:
@@ -31,14 +32,12 @@ __all__ = [
     "output",
     "parse",
     "quiet",
-    "spelled",
     "usage",
     "waiting",
 ]
 
 _EXPRESSION = re.compile(r"""(?<!["'])\$\{[^}]*\}""")  # whose quotes are its own
 _DEFAULT = "by default as %%sm_config says"
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
 class HelpAsked(Exception):  # noqa: N818 - no error: the user asked
@@ -47,16 +46,11 @@ class HelpAsked(Exception):  # noqa: N818 - no error: the user asked
 
 def duration(text: str) -> float:
     """Return a duration such as `30s`, `5m` or `1.5h` in seconds; a bare number is seconds."""
-    found = re.fullmatch(r"(\d+(?:\.\d+)?)\s*(ms|s|m|h|d)?", text.strip())
-    if found is None:
+    given = text.strip()
+    amount = seconds(f"{given}s" if given[-1:].isdecimal() else given)
+    if amount is None:
         raise argparse.ArgumentTypeError(f"'{text}' is no duration; write 30s, 5m or 1h")
-    return float(found[1]) * _SECONDS[found[2] or "s"]
-
-
-def spelled(seconds: float) -> str:
-    """Return a duration as a line would spell it, in the largest unit that divides it: `1h`, `90s`."""
-    unit = next((unit for unit in ("h", "m") if seconds and seconds % _SECONDS[unit] == 0), "s")
-    return f"{seconds / _SECONDS[unit]:g}{unit}"
+    return amount
 
 
 def name(what: str, *, optional: bool = False) -> Callable[[Any], Any]:

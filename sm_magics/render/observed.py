@@ -5,10 +5,10 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from sm_magics.amounts import duration
 from sm_magics.logs import plain
 from sm_magics.metrics import PERCENTILES
 from sm_magics.render.view import Badge, Column, Note, Picture, Table, View, sparks
-from sm_magics.spec.amounts import duration
 from sm_magics.target import percent
 
 if TYPE_CHECKING:

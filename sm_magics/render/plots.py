@@ -8,8 +8,8 @@ from datetime import timedelta
 from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
+from sm_magics.amounts import duration
 from sm_magics.metrics import PERCENTILES
-from sm_magics.spec.amounts import duration
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

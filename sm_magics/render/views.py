@@ -6,9 +6,9 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from sm_magics.amounts import duration
 from sm_magics.render.view import Badge, Code, Column, Facts, Note, Table, View, badge, bar
 from sm_magics.render.watching import update
-from sm_magics.spec.amounts import duration
 from sm_magics.target import percent
 
 if TYPE_CHECKING:

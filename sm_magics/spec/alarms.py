@@ -6,7 +6,7 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from sm_magics.spec.amounts import duration, percentage, seconds
+from sm_magics.amounts import duration, percentage, seconds
 from sm_magics.spec.deployment import DEPLOYMENT, watched_seconds, watches
 from sm_magics.spec.fields import Form, Found, Site
 from sm_magics.spec.keys import ALARM, ERRORS, LATENCIES, STATISTICS, sagemaker

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from sm_magics.spec.amounts import duration, percentage, seconds
+from sm_magics.amounts import duration, percentage, seconds
 from sm_magics.spec.fields import Form, Site
 from sm_magics.spec.keys import DEPLOY, sagemaker
 from sm_magics.spec.nodes import UNKNOWN, Entry, MappingNode, ScalarNode, opened

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sm_magics.spec.amounts import duration, percentage, seconds
+from sm_magics.amounts import duration, percentage, seconds
 
 
 @pytest.mark.parametrize(
@@ -17,7 +17,8 @@ from sm_magics.spec.amounts import duration, percentage, seconds
         ("1 h", 3600),
         ("0s", 0),
         ("5", None),
-        ("5d", None),
+        ("2d", 172_800),
+        ("5w", None),
         ("", None),
         ("-5m", None),
         (5, None),
@@ -30,7 +31,7 @@ def test_a_duration_has_a_unit(text, amount):
 
 @pytest.mark.parametrize(
     ("amount", "text"),
-    [(0, "0s"), (30, "30s"), (90, "90s"), (300, "5m"), (7200, "2h"), (0.25, "250ms"), (1.5, "1500ms")],
+    [(0, "0s"), (30, "30s"), (90, "90s"), (300, "5m"), (7200, "2h"), (0.25, "250ms"), (1.5, "1.5s")],
 )
 def test_a_duration_is_written_as_people_would(amount, text):
     assert duration(amount) == text

@@ -7,8 +7,8 @@ from typing import Any
 
 __all__ = ["duration", "percentage", "seconds"]
 
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*(ms|s|m|h)")
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*(ms|s|m|h|d)")
 _PERCENTAGE = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)\s*%")
 
 
@@ -23,6 +23,8 @@ def duration(amount: float) -> str:
     for unit in ("h", "m", "s"):
         if amount and amount % _SECONDS[unit] == 0:
             return f"{amount / _SECONDS[unit]:.0f}{unit}"
+    if amount >= 1:
+        return f"{amount:.15g}s"
     return f"{round(amount * 1000, 6):.10g}ms" if amount else "0s"
 
 
