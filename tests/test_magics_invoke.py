@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pandas as pd
 import pytest
+from sklearn.linear_model import LinearRegression
 
 from sm_magics.errors import CellError, InvokeError
 from sm_magics.magics.invoke import DEFAULT_ROWS
@@ -99,3 +100,24 @@ def test_a_refused_row_is_told_by_what_stands_out_in_it(notebook, served):
 def test_an_endpoint_that_is_not_there_is_said_so(notebook):
     assert "there is no endpoint 'nope'" in notebook.fails("%sm_invoke nope --data $X", InvokeError)
     assert "Endpoint nope of account" in notebook.fails("%%sm_invoke nope\n1,2", InvokeError)
+
+
+@pytest.mark.parametrize("how", ["inline", "declared"])
+def test_columns_in_another_order_than_the_model_s_are_refused(notebook, name, data, how):
+    names = [f"c{number}" for number in range(13)]
+    frame = pd.DataFrame(data[0], columns=names)
+    notebook.variables.update(frame=frame, mixed=frame[names[::-1]], named=LinearRegression().fit(frame, data[1]))
+    if how == "declared":
+        notebook.run(f"%%sm_model {name}-m\n$named")
+    notebook.run(f"%%sm_endpoint {name}\nvariants: {{A: {'$named' if how == 'inline' else name + '-m'}}}")
+    told = notebook.fails(f"%sm_invoke {name} --data $mixed", CellError)
+    assert "variant 'A'" in told
+    assert "column 0 is c12 where the model takes c0" in told
+    for line in (
+        "--data $frame --expect $y --rows 2",
+        "--data ${mixed.values} --rows 2",
+    ):  # without names it is not known
+        notebook.run(f"%sm_invoke {name} {line}")
+    if how == "declared":
+        notebook.run(f"%sm_delete {name} --yes")
+        notebook.run(f"%sm_delete {name}-m --yes")

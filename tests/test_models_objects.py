@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import xgboost as xgb
 from sklearn.linear_model import LinearRegression
@@ -136,3 +138,28 @@ def test_packing_an_sdk_model_loads_neither_numpy_nor_xgboost():
         "sys.exit(bool({'numpy', 'xgboost', 'sklearn', 'botocore'} & sys.modules.keys()))"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+NAMED = pd.DataFrame(X, columns=["b", "a"])
+BOOSTER = xgb.train({}, xgb.DMatrix(NAMED, label=X[:, 0]), 1)
+
+
+@pytest.mark.parametrize(
+    ("value", "names"),
+    [
+        (LinearRegression().fit(NAMED, X[:, 0]), ("b", "a")),
+        (xgb.XGBRegressor(n_estimators=1).fit(NAMED, X[:, 0]), ("b", "a")),
+        (BOOSTER, ("b", "a")),
+        (LINEAR, ()),
+        (XGB, ()),
+        (xgb.train({}, xgb.DMatrix(X, label=X[:, 0]), 1), ()),
+        (LinearRegression(), ()),
+        (xgb.XGBRegressor(), ()),
+        (Estimator(), ()),
+        (SimpleNamespace(feature_names="ba"), ()),
+        (SimpleNamespace(feature_names=2), ()),
+        ("s3://b/m.tar.gz", ()),
+    ],
+)
+def test_the_columns_are_those_that_the_model_was_trained_on(value, names):
+    assert objects.columns(value) == names

@@ -51,6 +51,7 @@ class EndpointMagics(SmMagics):
         if cell is None:
             refuse(given, "it goes with a cell that changes the endpoint", dry_run=False, wait=None, timeout=None)
             return self._show(given.name)
+        from sm_magics.columns import noted
         from sm_magics.deploy import deploy, observe
         from sm_magics.plan import plan
         from sm_magics.resolve import resolve
@@ -60,6 +61,7 @@ class EndpointMagics(SmMagics):
         spec = parse_endpoint(cell, given.name, self.session.variables, first_line=CELL_BEGINS)
         connection = self.session.connection()
         target = resolve(spec, connection, self.session.declared)
+        self.session.columns = noted(self.session.columns, target.models)
         if given.dry_run:
             return Planned(plan(target, observe(connection, target)))
         events = deploy(

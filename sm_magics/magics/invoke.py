@@ -37,6 +37,7 @@ class InvokeMagics(SmMagics):
     )
     def sm_invoke(self, given: argparse.Namespace, cell: str | None) -> Any:
         """Send rows of a data frame to an endpoint, or the body of a cell as it is, and show which variant answered."""
+        from sm_magics.columns import check_columns
         from sm_magics.invoke import Target, invoke, invoke_rows
         from sm_magics.results import Invoked, Payload
         from sm_magics.rows import SERIALIZERS
@@ -61,6 +62,7 @@ class InvokeMagics(SmMagics):
         data = resolve(given.data, self.session.variables)
         truths = None if given.expect is None else resolve(given.expect, self.session.variables)
         connection = self.session.connection()
+        check_columns(connection, target, data, self.session.columns)
         limit = given.rows or DEFAULT_ROWS
         options = {"truths": truths, "limit": limit, "inference_id": given.inference_id}
         options["serialize"] = SERIALIZERS[given.content_type]

@@ -43,6 +43,7 @@ class ModelMagics(SmMagics):
         if cell is None:
             refuse(given, "it goes with a cell that declares the model", dry_run=False)
             return self._show(given.name)
+        from sm_magics.columns import noted
         from sm_magics.deploy import create_model
         from sm_magics.resolve import desired_model
         from sm_magics.spec import parse_model
@@ -51,6 +52,7 @@ class ModelMagics(SmMagics):
         spec = parse_model(cell, given.name, self.session.variables, first_line=CELL_BEGINS)
         connection = self.session.connection()
         desired = desired_model(spec, connection)
+        self.session.columns = noted(self.session.columns, [desired])
         exists = connection.describe("Model", desired.name) is not None
         if given.dry_run:
             note = "It is there already: nothing to do." if exists else "It would be made by CreateModel."

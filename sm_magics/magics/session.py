@@ -76,6 +76,7 @@ class Session:
     shell: Any
     settings: Settings = field(default_factory=lambda: Settings.from_environment(os.environ))
     declared: dict[str, str] = field(default_factory=dict)
+    columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     connect: Callable[[], Connection] | None = None
     clock: Clock = field(default_factory=Clock)
     _connection: Connection | None = None

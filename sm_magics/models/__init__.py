@@ -46,7 +46,9 @@ def package(label: str, source: ModelObject | ModelFields, place: Place) -> Desi
     artifact = None
     if members or "Containers" not in request:
         request["PrimaryContainer"], artifact = _container(label, members, place)
-    return DesiredModel.of(label, plain(request), artifact)
+    data = members.get("ModelDataUrl")
+    columns = objects.columns(data.value) if isinstance(data, ModelObject) else ()
+    return DesiredModel.of(label, plain(request), artifact, columns)
 
 
 def _container(label: str, members: Mapping[str, Any], place: Place) -> tuple[dict[str, Any], Artifact | None]:

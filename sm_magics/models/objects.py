@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.errors import PackagingError
@@ -13,7 +14,7 @@ from sm_magics.models.types import Packed
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["pack"]
+__all__ = ["columns", "pack"]
 
 SUPPORTED = (
     "a Booster or an estimator of xgboost, a linear model of scikit-learn, an SDK estimator or model with model_data, "
@@ -60,6 +61,15 @@ def pack(value: object, name: str, image: str | None, region: str) -> Packed:
         raise PackagingError(f"{name} is a {type(value).__name__}, which is no model", hint=f"supported: {SUPPORTED}")
     uri = image or (packed.image and image_uri(packed.image, region))
     return Packed(uri, packed.files, packed.data_url, packed.environment)
+
+
+def columns(value: object) -> tuple[str, ...]:
+    """Return the names of the columns that a model was trained on, in their order; none where it does not know them."""
+    for attribute in ("feature_names_in_", "feature_names"):  # of estimators, and of a Booster
+        found = _attribute(value, attribute)
+        if isinstance(found, Iterable) and not isinstance(found, str) and (names := tuple(map(str, found))):
+            return names
+    return ()
 
 
 def _is_estimator(value: object) -> bool:

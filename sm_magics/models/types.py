@@ -71,15 +71,19 @@ class DesiredModel:
 
     `request` is the CreateModel request without ModelName and Tags. `artifact`, if there is one, must lie at the
     request's ModelDataUrl before the call. The name carries a hash of the request, hence of all that the model is.
+    `columns` are the names of its columns in their order, where the object that it was made of has them.
     """
 
     name: str
     request: Mapping[str, Any]
     artifact: Artifact | None = None
+    columns: tuple[str, ...] = field(default=(), compare=False)
 
     @classmethod
-    def of(cls, label: str, request: Mapping[str, Any], artifact: Artifact | None) -> Self:
-        return cls(_name(label, request), request, artifact)
+    def of(
+        cls, label: str, request: Mapping[str, Any], artifact: Artifact | None, columns: tuple[str, ...] = ()
+    ) -> Self:
+        return cls(_name(label, request), request, artifact, columns)
 
 
 def as_label(text: str) -> str:
