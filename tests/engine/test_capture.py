@@ -317,13 +317,14 @@ def test_one_record_may_be_as_large_as_it_is(disk, monkeypatch):
 
     async def run():
         capture = disk.open()
-        take(capture, bytes(5000))
+        take(capture, b"large" * 1000)
         take(capture, b"1")  # no room beside it
         assert capture.dropped == 1
         await capture.close()
 
     asyncio.run(run())
-    assert len(disk.lines) == 1
+    (told,) = disk.lines
+    assert base64.b64decode(told["captureData"]["endpointInput"]["data"]) == b"large" * 1000
 
 
 def test_a_record_that_cannot_be_written_at_all_is_said_and_does_not_end_the_capture(disk, caplog, monkeypatch):
@@ -458,19 +459,26 @@ def test_a_graceful_stop_writes_everything_and_a_restart_goes_on(tmp_path):
     assert len(captured(to, name)) == 10
 
 
-def test_an_engine_that_comes_back_finds_no_rest_though_the_next_config_captures_nothing(tmp_path):
+def test_an_engine_killed_while_it_deletes_leaves_no_unfinished_file(tmp_path):
     to, state = tmp_path / "captured", tmp_path / "state"
     with running(state) as engine:
         name = serve(engine, "boston", config(f"file://{to}"))
-        engine.config("c-uncaptured", ("A", f"m-{name}"))
         folder = to / name / "A/2023/11/15/12"
         folder.mkdir(parents=True)
-        os.kill(engine.template, signal.SIGSTOP)
-        engine.call("UpdateEndpoint", EndpointName=name, EndpointConfigName="c-uncaptured")
+
+        async def delete_while_a_request_is_under_way():
+            wire = await Wire.open(engine.about)
+            os.kill(engine.workers[0], signal.SIGSTOP)
+            wire.writer.write(engine.signer.invocation(name, 1))
+            await asyncio.sleep(0.1)
+            engine.call("DeleteEndpoint", EndpointName=name)
+            assert engine.status(name) == "Deleting"
+
+        asyncio.run(delete_while_a_request_is_under_way())
         (folder / ".00-00-000-x.jsonl.part").write_text('{"capt')
         engine.kill()
     with running(state) as engine:
-        assert "DataCaptureConfig" not in engine.settled(name)
+        assert engine.settled(name) is None
         assert engine.stop() == 0
     assert not list(to.rglob(".*"))
 

@@ -338,6 +338,8 @@ def main() -> int:
             for each in wrong:
                 sys.stdout.write(f"seed {seed}: {each}\n")
             failed += bool(wrong)
+            if (seed + 1 - given.first) % 20 == 0:
+                sys.stdout.write(f"{seed + 1 - given.first} seeds, {sum(total)} calls\n")
             sys.stdout.flush()
     sys.stdout.write(
         f"{given.seeds} seeds, {given.seeds * KILLS} kills; calls: {total[0]} acknowledged, {total[1]} refused, "
