@@ -94,6 +94,8 @@ class Host:
             async with asyncio.timeout(variant.startup_seconds):
                 await instance.launch(self._launcher, program)
                 health = await instance.ping()
+            if health is None and not own:  # a program's end is told where it is seen
+                log.write("ERROR the container's process ended before it answered its health check")
         except OSError as error:  # TimeoutError is one too
             health, late = None, isinstance(error, TimeoutError)
             slow = f" did not answer its health check in {variant.startup_seconds:g} s"

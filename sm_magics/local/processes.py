@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Processes"]
 
 _LOG = logging.getLogger(__name__)
+STOP_SECONDS = 5.0  # in which a template ends; its workers end with it in any case
 # What a template inherits of the user's environment: how to find Python and its libraries, never credentials.
 _INHERITED = ("PATH", "HOME", "LANG", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV", "PYTHONDONTWRITEBYTECODE")
 
@@ -124,7 +125,11 @@ class Processes:
             self._control.close()
             self._control = None
         if self._process is not None:
-            self._process.wait(timeout=5)
+            try:
+                self._process.wait(timeout=STOP_SECONDS)
+            except subprocess.TimeoutExpired:  # it had not even started, on a machine that is busy
+                self._process.kill()
+                self._process.wait()
             self._process = None
 
     async def _say(self, message: Mapping[str, Any], descriptors: list[int]) -> None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 __all__ = ["TcpConnection", "TcpRequest"]
 
 MAX_ANSWER = 25 * 1024 * 1024  # bytes of an answer's body
+MAX_AROUND = 64 * 1024  # bytes of an answer that are no body: headers, and what comes before or after
+CHUNKED = 16  # times a body may grow by its framing: a chunk of one byte needs six
 FIRST_FINAL = 200  # statuses below are only words in between, such as 100 Continue
 _UNREAD = (errno.EPIPE, errno.ECONNRESET)
 
@@ -59,7 +61,7 @@ class TcpConnection(asyncio.Protocol):
         self._parser = httptools.HttpResponseParser(self)
         self._head: dict[bytes, bytes] = {}
         self._body: list[bytes] = []
-        self._size = 0
+        self._size = self._received = 0
         self._answer: Answer | None = None
         self._until_end = self._keep = False
 
@@ -98,13 +100,14 @@ class TcpConnection(asyncio.Protocol):
             self.close()  # nobody has asked
             return
         sound = True
+        self._received += len(data)
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             sound = False
         if self._answer is not None:
             self._finish(self._answer, keep=sound and self._keep)
-        elif not sound or self._size > MAX_ANSWER:
+        elif not sound or self._size > MAX_ANSWER or self._received > MAX_AROUND + CHUNKED * self._size:
             self.close()
 
     def eof_received(self) -> None:

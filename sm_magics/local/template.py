@@ -66,7 +66,10 @@ class Template:
             _signal(pid, signal.SIGKILL)
 
     def _hear(self) -> bool:
-        data, descriptors, _, _ = socket.recv_fds(self._control, MAX_MESSAGE, 16)
+        try:
+            data, descriptors, _, _ = socket.recv_fds(self._control, MAX_MESSAGE, 16)
+        except ConnectionResetError:
+            return False  # the engine was killed before it had read all that was said to it
         self._attached += descriptors
         self._buffer += data
         *lines, self._buffer = self._buffer.split(b"\n")

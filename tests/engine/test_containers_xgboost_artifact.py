@@ -4,12 +4,15 @@ import copyreg
 import logging
 import pickle
 import struct
+import subprocess
+import sys
 from array import array
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import xgboost as xgb
+import xgboost_models
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -217,3 +220,34 @@ def test_a_cut_file_is_an_error_and_nothing_worse(directory, trained, data):
     (directory / "xgboost-model").write_bytes(whole[: data.draw(st.integers(0, len(whole) - 2))])
     with pytest.raises(LoadError, match="Unable to load model: "):
         load(directory)
+
+
+@pytest.fixture(scope="module")
+def loader():
+    """Yield a function that loads a changed model in a process of its own, and returns how that ended."""
+    with subprocess.Popen(
+        [sys.executable, xgboost_models.__file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+
+        def load(script):
+            process.stdin.write(script.hex() + "\n")
+            process.stdin.flush()
+            return int(process.stdout.readline())
+
+        yield load
+        process.stdin.close()
+
+
+CHANGES = st.lists(st.binary(min_size=4, max_size=4), max_size=6).map(b"".join)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=150)
+@given(st.binary(min_size=1, max_size=1), CHANGES)
+def test_however_a_model_is_changed_it_loads_or_is_refused_or_ends_its_own_process(loader, which, changes):
+    expected = {xgboost_models.LOADED, xgboost_models.REFUSED} | xgboost_models.ABORTED
+    assert loader(which + changes) in expected
+
+
+def test_the_models_that_are_changed_load(loader):
+    ends = [loader(bytes([number])) for number in range(len(xgboost_models.models()))]
+    assert ends == [xgboost_models.LOADED] * 8 + [xgboost_models.REFUSED] * 2

@@ -5,11 +5,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
-from enginekit import ROLE, CallFailed, launch
+from enginekit import ROLE, CallFailed, launch, runs, until
 
 from sm_magics.models import archive
 
@@ -79,21 +78,6 @@ def log(engine, name):
     """Return what the instances of an endpoint printed."""
     folder = engine.state / "logs" / name / "A"
     return "\n".join(each.read_text() for each in sorted(folder.iterdir()))
-
-
-def until(true, seconds=20):
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def runs(pid):
-    """Whether a process runs; one that has ended and is only not waited for does not."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return False
 
 
 def test_a_program_serves_by_the_contract_and_knows_nothing_of_the_user(tmp_path, script, monkeypatch):

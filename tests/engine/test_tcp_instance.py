@@ -211,6 +211,44 @@ async def test_an_answer_without_end_is_cut_off(monkeypatch):
         assert (await ask(peer.instance)).body == b"7"
 
 
+@pytest.mark.parametrize(
+    ("head", "again"),
+    [
+        (b"HTTP/1.1 200 OK\r\nX: ", b"x" * 1000),
+        (b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 100),
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 100),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;", b"x" * 1000),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n7\r\n0\r\n", b"X: y\r\n" * 100),
+    ],
+)
+@run
+async def test_headers_without_end_are_cut_off(head, again):
+    sent = 0
+
+    async def invoked(peer, writer):
+        nonlocal sent
+        if len(peer.requests) > 1:
+            writer.write(said(b"7"))
+            return
+        writer.write(head)
+        while not writer.is_closing() and sent < 2**23:
+            writer.write(again)
+            sent += len(again)
+            await writer.drain()
+
+    async with serving(invoked) as peer:
+        assert await ask(peer.instance) == "begun"
+        assert sent < 2**23
+        assert (await ask(peer.instance)).body == b"7"
+
+
+@run
+async def test_a_large_body_in_the_smallest_chunks_arrives_whole():
+    data = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + b"1\r\n7\r\n" * 100_000 + b"0\r\n\r\n"
+    async with serving(answers(data)) as peer:
+        assert (await ask(peer.instance)).body == b"7" * 100_000
+
+
 @run
 async def test_a_second_answer_to_one_request_is_never_taken_for_that_to_the_next():
     async with serving(answers(said(b"1") + said(b"2"), said(b"3"))) as peer:

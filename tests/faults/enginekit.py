@@ -216,11 +216,11 @@ class Engine:
         """Make a model that echoes, plus `bias`."""
         return self.model(name, echo_archive(bias))
 
-    def model(self, name, archive_bytes, environment=None):
+    def model(self, name, archive_bytes, environment=None, image=IMAGE):
         path = self.about.artifact_path("models", f"{name}.tar.gz")
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(archive_bytes)
-        container = {"Image": IMAGE, "ModelDataUrl": f"s3://models/{name}.tar.gz", "Environment": environment or {}}
+        container = {"Image": image, "ModelDataUrl": f"s3://models/{name}.tar.gz", "Environment": environment or {}}
         self.call("CreateModel", ModelName=name, ExecutionRoleArn=ROLE, PrimaryContainer=container)
         return name
 
@@ -287,6 +287,22 @@ def _variant(name, model, weight=1, count=1):
 def children(pid):
     """Return the children of a process."""
     return [int(each) for each in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def until(true, seconds=20):
+    """Wait for something that takes a moment."""
+    deadline = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+
+
+def runs(pid):
+    """Whether a process runs; one that has ended and is only not waited for does not."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def echo_archive(bias):

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import io
+import json
 import random
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import atheris
@@ -17,9 +20,11 @@ with atheris.instrument_imports(include=["sm_magics", "tarfile"]):
 
     from sm_magics.local import artifacts, http, instance
     from sm_magics.local.containers import LoadError, Request, linear_learner, recordio, ubjson
-    from sm_magics.local.containers.mxnet_params import read_params
+    from sm_magics.local.containers.mxnet_graph import compile_graph
+    from sm_magics.local.containers.mxnet_params import NDArray, read_params
 
 import numpy as np
+import xgboost_models
 
 from sm_magics.models import archive as packing
 from sm_magics.models import linear_artifact
@@ -157,6 +162,41 @@ def fuzz_linear(data):
         assert answer.status in {200, 400}
 
 
+def fuzz_graph(data):
+    """Compile whatever JSON the bytes are, with parameters of any shape."""
+    try:
+        symbol = json.loads(data)
+    except (ValueError, RecursionError):
+        return
+    params = {
+        "w": NDArray((2, 1), (1.0, 2.0)),
+        "b": NDArray((1,), (0.5,)),
+        "e": NDArray((2**60, 0), ()),
+        "s": NDArray((), (1.0,)),
+    }
+    with contextlib.suppress(LoadError):
+        network = compile_graph(symbol, params)
+        assert len(network.predict([1.0] * network.inputs)) == network.outputs
+
+
+SEEN = Counter()
+
+
+def fuzz_xgboost(data):
+    """Load a changed model; nothing of its process guides the fuzzer, so the bytes say how to change which model."""
+    model = xgboost_models.changed(data)
+    status = xgboost_models.load_apart(model)
+    aborted = status in xgboost_models.ABORTED
+    kinds = {xgboost_models.LOADED: "loaded", xgboost_models.REFUSED: "refused"}
+    SEEN["aborted" if aborted else kinds.get(status, "wrong")] += 1
+    if aborted:
+        Path(f"aborted-{hashlib.sha256(model).hexdigest()[:12]}").write_bytes(model)
+    if SEEN.total() % 100 == 0:
+        sys.stdout.write(f"{dict(SEEN)}\n")
+        sys.stdout.flush()
+    assert aborted or status in kinds, f"the process ended with {status}"
+
+
 def seeds(target):
     """Return what a target begins with."""
     request = b"POST /endpoints/a/invocations HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc"
@@ -170,6 +210,8 @@ def seeds(target):
             made.addfile(member)
     parameters = {"arg:w": np.ones((2, 3)), "arg:b": np.ones((1, 1))}
     record = recordio.write([recordio.Record({"values": recordio.Tensor([1.0, 2.0])}, {})])
+    if target == "xgboost":
+        return [bytes([number]) for number in range(len(xgboost_models.models()))]
     return {
         "http": [b"\x10" + request * 2, b"\xff" + chunked + request],
         "answers": [b"\x10" + answer * 3, b"\xff" + answer + b"HTTP/1.1 101 a\r\nUpgrade: b\r\n\r\n"],
@@ -178,6 +220,9 @@ def seeds(target):
         "params": [linear_artifact._parameters(parameters)],
         "recordio": [record],
         "linear": [LINEAR],
+        "graph": [
+            json.dumps(linear_artifact._symbol(each)).encode() for each in ("softmax", "LogisticRegressionOutput")
+        ],
     }[target]
 
 
@@ -187,8 +232,15 @@ def main():
     for number, seed in enumerate(seeds(target)):
         (corpus / str(number)).write_bytes(seed)
     random.seed(0)
+    others = (
+        {"custom_mutator": lambda _data, _size, seed: xgboost_models.script(random.Random(seed))}
+        if target == "xgboost"
+        else {}
+    )
     atheris.Setup(
-        [sys.argv[0], "-timeout=10", "-rss_limit_mb=2048", *options, str(corpus)], globals()[f"fuzz_{target}"]
+        [sys.argv[0], "-timeout=30", "-rss_limit_mb=2048", *options, str(corpus)],
+        globals()[f"fuzz_{target}"],
+        **others,
     )
     atheris.Fuzz()
 
