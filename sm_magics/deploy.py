@@ -142,12 +142,19 @@ def _carry_out(
                 if action.operation == "DeleteEndpoint":
                     yield from gone(connection, target.endpoint, clock, timeout)
         except ServiceError as error:
-            if not left or "Cannot update in-progress endpoint" not in error.message:
+            if not left or not _came_first(connection, target, error):
                 raise
             clock.sleep(RETRY_SECONDS)
         else:
             break
     return steps, live
+
+
+def _came_first(connection: Connection, target: Target, error: ServiceError) -> bool:
+    """Whether a call was refused because another changed or made the endpoint since we looked."""
+    if error.operation == "CreateEndpoint" and "already existing endpoint" in error.message:
+        return look(connection, target.endpoint) is not None
+    return "Cannot update in-progress endpoint" in error.message
 
 
 def create_model(connection: Connection, desired: DesiredModel, tags: Mapping[str, str]) -> None:

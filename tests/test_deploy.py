@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from dataclasses import replace
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from sm_magics import deploy as module
 from sm_magics.advice import ALARMED
 from sm_magics.alarms import requests
+from sm_magics.clock import Clock
 from sm_magics.connection import call
 from sm_magics.deploy import create_model, deploy, observe
 from sm_magics.errors import DeployError, PlanError, ServiceError
@@ -215,6 +217,23 @@ class TestWaiting:
         assert [each.operation for each in second.actions] == ["UpdateEndpoint"]  # the parts were there by then
         assert happened[-1].verified
         assert happened[-1].snapshot.config_name == target.config_name != between
+
+    def test_an_endpoint_that_another_made_meanwhile_is_changed_and_not_made(self, deployer, name, connection, served):
+        config = look(connection, served).config_name
+        events = connection.client("sagemaker").meta.events
+
+        def come_first(**_):
+            events.unregister("before-call.sagemaker.CreateEndpoint", come_first)
+            connection.call("CreateEndpoint", EndpointName=name, EndpointConfigName=config)
+
+        target = deployer.target(name, ONE)
+        events.register("before-call.sagemaker.CreateEndpoint", come_first)
+        impatient = Clock(sleep=lambda seconds: time.sleep(min(seconds, 0.05)))
+        happened = list(deploy(connection, target, impatient))
+        first, second = (each.plan.actions[-1].operation for each in happened if isinstance(each, Planned))
+        assert (first, second) == ("CreateEndpoint", "AddTags")
+        assert happened[-1].verified
+        assert look(connection, name).config_name == target.config_name
 
     def test_a_timeout_leaves_everything_and_says_how_to_go_on(self, deployer, name, paused):
         deployer.run(name, ONE)
