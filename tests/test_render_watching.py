@@ -192,4 +192,10 @@ def test_while_weights_change_the_card_shows_the_fleet_that_serves():
 
 def test_a_variant_that_wants_no_instances_is_no_division_by_zero():
     snapshot = Snapshot("boston", ARN, "Updating", "boston-c1", (VariantState("A", 1.0, 1.0, 0, None),))
-    assert lines(snapshot)[-1].split() == ["A", "serving", "0", "of", "0", "░░░░░░░░░░"]
+    assert lines(snapshot)[-1].split() == ["A", "serving"]
+
+
+def test_a_serverless_variant_is_told_without_a_number_of_instances():
+    alone = Snapshot("boston", ARN, "Creating", "c", (), "c", (VariantState("A", 0.0, 1.0, 0, None, "Creating"),))
+    assert summary(alone) == "A starting"
+    assert lines(alone)[-1].split() == ["A", "starting"]

@@ -63,7 +63,15 @@ def _is_update(snapshot: Snapshot) -> bool:
 
 
 def _readiness(states: Sequence[VariantState]) -> str:
-    return ", ".join(f"{each.name} {each.count or 0} of {each.wanted_count or 0} ready" for each in states)
+    """Return how many instances are ready of those wanted; a serverless variant wants no number of them."""
+    return ", ".join(
+        f"{each.name} {_word(each)}" if each.wanted_count is None else f"{each.name} {_ready(each)} ready"
+        for each in states
+    )
+
+
+def _ready(state: VariantState) -> str:
+    return f"{state.count or 0} of {state.wanted_count}"
 
 
 def _alone(snapshot: Snapshot) -> Iterator[Block]:
@@ -72,8 +80,9 @@ def _alone(snapshot: Snapshot) -> Iterator[Block]:
     columns = (Column("variant"), Column("phase"), Column("ready", number=True), Column("instances"))
 
     def row(state: VariantState) -> tuple[str, ...]:
-        wanted, ready = state.wanted_count or 0, state.count or 0
-        return state.name, _word(state), f"{ready} of {wanted}", bar(ready / wanted if wanted else 0)
+        if not state.wanted_count:
+            return state.name, _word(state), "", ""
+        return state.name, _word(state), _ready(state), bar((state.count or 0) / state.wanted_count)
 
     yield Facts((("elapsed", _span(snapshot.elapsed)),))
     yield Table(columns, tuple(map(row, states)))
@@ -123,7 +132,7 @@ def _fleets(snapshot: Snapshot) -> Table:
                 fleet,
                 each.name,
                 _word(each),
-                f"{each.count or 0} of {each.wanted_count}" if each.wanted_count else "",
+                _ready(each) if each.wanted_count else "",
                 _weight(each),
                 "" if own is None else bar(own),
                 "" if own is None else percent(own),
