@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from sm_magics import inventory
     from sm_magics import plan as plans
+    from sm_magics.compare.load import Load, Tally
     from sm_magics.connection import ArtifactStore
     from sm_magics.faults import Fault
     from sm_magics.invoke import Answer, Invocations, Row, Target
@@ -30,6 +31,7 @@ __all__ = [
     "Faults",
     "Invoked",
     "Listing",
+    "Loaded",
     "Logs",
     "Metrics",
     "Model",
@@ -262,6 +264,34 @@ class Metrics(Shown):
 
         draw = self.picture if plots.available() else None
         return observed.metrics(self.endpoint, self.variants, self.span, draw=draw)
+
+
+@dataclass(frozen=True, repr=False)
+class Loaded(Shown):
+    """A load on an endpoint, while it goes on and when it is over."""
+
+    load: Load
+    quiet: bool = False
+
+    @property
+    def tally(self) -> Tally:
+        """What became of the requests so far: `sent`, `answered`, `lost` and so on."""
+        return self.load.tally
+
+    def stop(self) -> Loaded:
+        """End it, and return it with what has been counted."""
+        self.load.stop()
+        return self
+
+    def wait(self, timeout: float | None = None) -> Loaded:
+        """Return it once it is over, or so many seconds later; an interrupt ends the waiting only."""
+        self.load.wait(timeout)
+        return self
+
+    def view(self) -> View:
+        from sm_magics.render import loaded, plots
+
+        return loaded.load(self.load, pictures=plots.available())
 
 
 @dataclass(frozen=True, repr=False)

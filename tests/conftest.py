@@ -240,6 +240,8 @@ def open_notebook(state, monkeypatch):
 
     yield open_one
     for shell in opened:
+        if (magic := shell.find_line_magic("sm_load")) is not None:
+            magic.__self__.session.close()
         shell.restore_sys_module_state()
         atexit.unregister(shell.atexit_operations)  # which collects garbage, for every shell anew
 

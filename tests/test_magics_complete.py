@@ -55,6 +55,8 @@ class TestLines:
             ("%sm_config d|", ["display="]),
             ("%sm_logs boston --f|", ["--follow"]),
             ("%sm_metrics boston --p|", ["--period"]),
+            ("%sm_load boston st|", ["stop"]),
+            ("%sm_load boston --r|", ["--rps"]),
             ("%sm_help sm_e|", ["sm_endpoint"]),
             ("%sm_invoke boston --data $|", ["$X", "$y", "$linear", "$xgb"]),
             ("%sm_invoke boston --data $l|", ["$linear"]),

@@ -13,6 +13,7 @@ MAGICS = [
     "sm_help",
     "sm_invoke",
     "sm_list",
+    "sm_load",
     "sm_logs",
     "sm_metrics",
     "sm_model",

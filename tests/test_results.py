@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 import pytest
 
 from sm_magics import results
+from sm_magics.compare.load import Load
 from sm_magics.inventory import Deletion, Inventory, Owned
 from sm_magics.invoke import Answer, Invocations, Row, Target
 from sm_magics.logs import Entry
@@ -22,6 +23,9 @@ ROW = Row(0, 1.0, None, "A", 1.0)
 DELETION = Deletion("boston", (Action("DeleteEndpoint", {}, "endpoint boston", "", "gone", ""),))
 OWNED = Inventory((Owned("endpoint", "boston", "boston", datetime(2026, 1, 1, tzinfo=UTC)),), (), ())
 
+LOAD = Load(None, Target("boston"), [b"1"], rate=50, seconds=60, sending=lambda *_, **__: iter(()))
+LOAD.wait()
+
 ALL = [
     (results.Endpoint(SNAPSHOT, CONFIG, "here"), "Endpoint boston · InService"),
     (results.EndpointTable((SNAPSHOT,), "here"), "Endpoints · here"),
@@ -29,6 +33,7 @@ ALL = [
     (results.Model("m", {"PrimaryContainer": {}}), "Model m"),
     (results.Invoked(Invocations(Target("boston"), (ROW,), {"A": 1.0}, None)), "1 row to boston"),
     (results.Payload(Target("boston"), Answer("1", "text/csv", "A", 1.0)), "Answer of boston"),
+    (results.Loaded(LOAD), "Load on boston · 50 requests a second for 1m · stopped"),
     (results.Deleted(DELETION, done=True), "Deleting boston · done"),
     (results.Logs("boston", None, (Entry("A", "i-1", "one", 1),)), "Logs of boston"),
     (results.Metrics("boston", (), Span(0, 60, 60)), "Metrics of boston · last 1h"),

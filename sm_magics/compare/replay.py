@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["replay"]
 
 PATIENCE = 0.002  # seconds for which outcomes are collected: to wake another thread costs more than to send a request
+LOOK = 0.05  # seconds between two looks at whether it is to end
 AHEAD = 4  # requests for each connection that are read, under way, or answered and not yet taken
 _OK = 300  # above all statuses of success
 
@@ -40,6 +41,7 @@ def replay(  # noqa: PLR0913 - what to send, where to, and how
     concurrency: int = 32,
     rate: float | None = None,
     attempts: int | None = None,
+    until: threading.Event | None = None,
     clock: Callable[[], float] = time.perf_counter,
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Iterator[Outcome]:
@@ -59,6 +61,8 @@ def replay(  # noqa: PLR0913 - what to send, where to, and how
     attempts
         How often each is sent at most, by botocore's rules for which errors and how long to wait; never more often
         than the connection's own client does. None for as often as that.
+    until
+        Ends it from another thread, as closing would.
     clock, sleep
         Measures time in seconds, and lets it pass.
 
@@ -81,7 +85,9 @@ def replay(  # noqa: PLR0913 - what to send, where to, and how
                     wave.put(request)
             if not ahead:
                 return
-            outcome = wave.take()
+            outcome = wave.take(until)
+            if outcome is None:
+                return
             ahead -= 1
             yield outcome
     finally:
@@ -125,10 +131,15 @@ class _Wave:
             with suppress(RuntimeError):  # the loop has ended, and why is the next that is taken
                 self._loop.call_soon_threadsafe(self._wake)
 
-    def take(self) -> Outcome:
-        """Return the next outcome, once there is one."""
-        if not self._taken:
-            told = self._told.get()
+    def take(self, until: threading.Event | None) -> Outcome | None:
+        """Return the next outcome, once there is one; None when `until` is set before."""
+        while not self._taken:
+            try:
+                told = self._told.get(timeout=None if until is None else LOOK)
+            except queue.Empty:
+                told = []
+            if until is not None and until.is_set():
+                return None
             if isinstance(told, BaseException):
                 raise told
             self._taken.extend(told)

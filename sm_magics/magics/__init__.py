@@ -11,13 +11,23 @@ from sm_magics.magics.endpoint import EndpointMagics
 from sm_magics.magics.fault import FaultMagics
 from sm_magics.magics.help import HelpMagics
 from sm_magics.magics.invoke import InvokeMagics
+from sm_magics.magics.load import LoadMagics
 from sm_magics.magics.model import ModelMagics
 from sm_magics.magics.observe import ObserveMagics
 from sm_magics.magics.session import Session
 
 __all__ = ["register", "unregister"]
 
-FAMILIES = (EndpointMagics, ModelMagics, InvokeMagics, ObserveMagics, FaultMagics, ConnectMagics, HelpMagics)
+FAMILIES = (
+    EndpointMagics,
+    ModelMagics,
+    InvokeMagics,
+    LoadMagics,
+    ObserveMagics,
+    FaultMagics,
+    ConnectMagics,
+    HelpMagics,
+)
 _EMPTY_CELL = re.compile(r"^(get_ipython\(\)\.run_cell_magic\('sm_\w+', .*, )''\)$")
 
 
@@ -39,7 +49,10 @@ def unregister(shell: Any) -> None:
     if open_empty_cell in shell.input_transformers_post:
         shell.input_transformers_post.remove(open_empty_cell)
     matchers = shell.Completer.custom_matchers
-    matchers[:] = [each for each in matchers if not isinstance(getattr(each, "__self__", None), Completer)]
+    for each in list(matchers):
+        if isinstance(ours := getattr(each, "__self__", None), Completer):
+            matchers.remove(each)
+            ours.session.close()
 
 
 def open_empty_cell(lines: list[str]) -> list[str]:

@@ -37,7 +37,7 @@ class Completer:
     """What completion needs to know, one for a session; `match` is what IPython calls."""
 
     def __init__(self, session: Session, clock: Callable[[], float] = time.monotonic) -> None:
-        self._session = session
+        self.session = session
         self._clock = clock
         self._listed: dict[str, tuple[float, list[str]]] = {}
 
@@ -67,7 +67,7 @@ class Completer:
         before = body.split("\n")[line][:column]
         items = [SimpleCompletion(each.text, type="property") for each in found.items]
         if model := _MODEL_VALUE.search(before):
-            names = [*self._session.declared, *self._names("Model")]
+            names = [*self.session.declared, *self._names("Model")]
             items += [SimpleCompletion(each, type="instance") for each in names if each.startswith(model[1])]
         if place := _FILE_VALUE.search(before):
             items += [SimpleCompletion(each, type="path") for each in _of_images_and_files(place[1], place[2])]
@@ -86,13 +86,15 @@ class Completer:
             candidates = self._first_words(magic)
         elif magic in OF_A_VARIANT and len(earlier) == 1:
             candidates = self._variants(earlier[0])
+        elif magic == "sm_load" and len(earlier) == 1:
+            candidates = ["stop"]
         elif magic == "sm_fault":
             candidates = self._faults([each for each in earlier if each and each[0] != "-"], text)
         items = [SimpleCompletion(each, type="option") for each in candidates if each.startswith(word)]
         return _result(items, word)
 
     def _flags(self, magic: str) -> list[str]:
-        function = self._session.shell.find_line_magic(magic) or self._session.shell.find_cell_magic(magic)
+        function = self.session.shell.find_line_magic(magic) or self.session.shell.find_cell_magic(magic)
         if function is None:
             return []
         actions = function.parser._actions  # noqa: SLF001 - argparse has no other way
@@ -104,15 +106,15 @@ class Completer:
         if magic == "sm_config":
             return ["display=", "timeout=", "wait="]
         if magic == "sm_help":
-            table = self._session.shell.magics_manager.magics
+            table = self.session.shell.magics_manager.magics
             return sorted(each for each in {**table["line"], **table["cell"]} if each.startswith("sm_"))
         if magic == "sm_model":
-            return [*self._session.declared, *self._names("Model")]
+            return [*self.session.declared, *self._names("Model")]
         return self._names("Endpoint")
 
     def _names(self, kind: str) -> list[str]:
         """Return the names of all endpoints or models; none before the session has connected."""
-        connection = self._session.connected
+        connection = self.session.connected
         if connection is None:
             return []
         at, names = self._listed.get(kind, (float("-inf"), []))
@@ -128,7 +130,7 @@ class Completer:
     def _variants(self, endpoint: str) -> list[str]:
         from sm_magics.watch import look
 
-        connection = self._session.connected
+        connection = self.session.connected
         snapshot = None if connection is None else look(connection, endpoint)
         return [] if snapshot is None else [each.name for each in snapshot.variants]
 
@@ -145,7 +147,7 @@ class Completer:
     def _variables(self) -> list[str]:
         return sorted(
             name
-            for name, value in self._session.variables.items()
+            for name, value in self.session.variables.items()
             if not name.startswith("_") and not isinstance(value, ModuleType)
         )
 

@@ -15,6 +15,7 @@ from sm_magics.magics.options import duration
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from sm_magics.compare.load import Load
     from sm_magics.connection import Connection
 
 __all__ = ["DISPLAYS", "Session", "Settings"]
@@ -77,6 +78,7 @@ class Session:
     settings: Settings = field(default_factory=lambda: Settings.from_environment(os.environ))
     declared: dict[str, str] = field(default_factory=dict)
     columns: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    loads: dict[str, Load] = field(default_factory=dict)  # the last on each endpoint
     connect: Callable[[], Connection] | None = None
     clock: Clock = field(default_factory=Clock)
     _connection: Connection | None = None
@@ -108,6 +110,11 @@ class Session:
         self.connect, self._connection = connect, connection
         self.declared.clear()
         return connection
+
+    def close(self) -> None:
+        """End what goes on in the background."""
+        for load in self.loads.values():
+            load.stop()
 
     def follow(self, events: Iterable[Any], given: argparse.Namespace, *, calm: bool = False) -> list[Any]:
         """Show events while they happen, and return them; of looks that follow each other only the last.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sm_magics.metrics import Span, Used
 
-__all__ = ["COLOURS", "INK", "available", "figure", "png"]
+__all__ = ["COLOURS", "DPI", "INK", "PANEL_HEIGHT", "WIDTH", "available", "figure", "plain", "png"]
 
 INK = "#7b8087"  # of all words and axes: about as far from white as from black
 COLOURS = ("#3b8ad1", "#d9722e", "#2f9e68", "#ad63c4", "#b08a1e", "#d6546c", "#219aa0", "#7f78d8", "#6d9a2f", "#94785c")
@@ -47,7 +47,7 @@ def figure(used: Sequence[Used], when: Span) -> Any:
     axes = made.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
     for place, draw in zip(axes, panels, strict=True):
         draw(place, used, when)
-        _plain(place, whole=draw is not _latencies)
+        plain(place, whole=draw is not _latencies)
     _time_axis(axes[-1], when)
     looks: Any = {"frameon": False, "fontsize": 9, "labelcolor": INK}
     made.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=5, **looks)
@@ -89,7 +89,8 @@ def _line(values: Sequence[float | None]) -> dict[str, Any]:
     return {"linewidth": 1.5, "marker": "o" if few else None, "markersize": 3}
 
 
-def _plain(axes: Any, *, whole: bool) -> None:
+def plain(axes: Any, *, whole: bool) -> None:
+    """Give axes the look of all pictures: from 0 on, no frame, `whole` numbers only where they are counts."""
     from matplotlib.ticker import MaxNLocator
 
     axes.set_ylim(bottom=0)

@@ -1,0 +1,159 @@
+"""A steady load in the background, and the count of what became of it: to watch an update under."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import threading
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sm_magics.compare.exchange import Request
+from sm_magics.compare.replay import replay
+from sm_magics.errors import SmError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from sm_magics.compare.exchange import Outcome, Target
+    from sm_magics.connection import Connection
+
+__all__ = ["MOST_ROWS", "Load", "Tally"]
+
+MOST_ROWS = 10_000  # of the data that a load goes over and over again
+MOST_CONNECTIONS = 256
+_STEP = math.log(1.01)  # latencies are kept to a hundredth, so that a day of them takes no more room than a minute
+
+
+@dataclass
+class Tally:
+    """What became of the requests so far; latencies are counted from the moment when each was due.
+
+    Attributes
+    ----------
+    answered, lost
+        How many were answered with a prediction, and how many were not, in spite of all attempts.
+    again
+        How many attempts were made beyond the first of each.
+    errors
+        How often each error was told, of those that were lost.
+    by_variant, lost_at
+        How many were answered by each variant, and how many were lost, in each second since the beginning.
+    """
+
+    answered: int = 0
+    lost: int = 0
+    again: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    by_variant: dict[str, Counter[int]] = field(default_factory=dict)
+    lost_at: Counter[int] = field(default_factory=Counter)
+    _latencies: Counter[int] = field(default_factory=Counter)
+
+    @property
+    def sent(self) -> int:
+        """How many requests came to an end."""
+        return self.answered + self.lost
+
+    def add(self, outcome: Outcome, second: int) -> None:
+        """Count one that came to an end in a second since the beginning."""
+        self.again += max(outcome.attempts - 1, 0)
+        if outcome.error is None:
+            self.answered += 1
+            self.by_variant.setdefault(outcome.variant, Counter())[second] += 1
+            self._latencies[round(math.log(max(outcome.latency, 1e-6)) / _STEP)] += 1
+        else:
+            self.lost += 1
+            self.lost_at[second] += 1
+            self.errors[outcome.error[:300]] += 1
+
+    def percentile(self, share: float) -> float | None:
+        """Return the latency in seconds that this share of the answered requests did not exceed, None for none."""
+        due = math.ceil(share * self.answered)
+        for step, below in zip(*_running(self._latencies), strict=True):
+            if below >= due:
+                return math.exp(step * _STEP)
+        return None
+
+
+class Load:
+    """A load on one endpoint, from its making on.
+
+    Parameters
+    ----------
+    connection, target
+        Where to.
+    bodies
+        What is sent, over and over again in this order.
+    rate
+        Requests a second, whether or not those before were answered.
+    seconds
+        For how long.
+    sending
+        The load client.
+
+    Attributes
+    ----------
+    tally
+        What became of the requests so far.
+    """
+
+    def __init__(  # noqa: PLR0913 - what to send, where to, and how much of it
+        self,
+        connection: Connection,
+        target: Target,
+        bodies: Sequence[bytes],
+        *,
+        rate: float,
+        seconds: float,
+        sending: Callable[..., Iterator[Outcome]] = replay,
+    ) -> None:
+        self.target, self.rate, self.seconds = target, rate, seconds
+        self.tally = Tally()
+        self.failure: SmError | None = None
+        self._connection = connection
+        self._sending = sending
+        self._stop = threading.Event()
+        self.count = max(1, round(rate * seconds))
+        requests = (Request(number, body) for number, body in zip(range(self.count), itertools.cycle(bodies)))
+        self._thread = threading.Thread(target=self._run, args=(requests,), name="sm_magics load", daemon=True)
+        self._thread.start()
+
+    @property
+    def running(self) -> bool:
+        """Whether it goes on."""
+        return self._thread.is_alive()
+
+    def stop(self) -> None:
+        """End it; what is under way is given up, and not counted."""
+        self._stop.set()
+        self._thread.join()
+
+    def wait(self, timeout: float | None = None) -> None:
+        """Return once it is over, or `timeout` seconds have passed.
+
+        Raises
+        ------
+        SmError
+            When nothing could be sent at all: there are no credentials, say.
+        """
+        self._thread.join(timeout)
+        if self.failure is not None:
+            raise self.failure
+
+    def _run(self, requests: Iterator[Request]) -> None:
+        began = time.monotonic()
+        connections = min(MOST_CONNECTIONS, max(8, math.ceil(self.rate)))
+        options = {"concurrency": connections, "rate": self.rate, "until": self._stop}
+        try:
+            for outcome in self._sending(self._connection, self.target, requests, **options):
+                self.tally.add(outcome, int(time.monotonic() - began))
+        except SmError as error:
+            self.failure = error
+
+
+def _running(counted: Counter[int]) -> tuple[list[int], list[int]]:
+    """Return the keys in their order, and how many were counted up to each."""
+    keys = sorted(counted.copy())
+    return keys, list(itertools.accumulate(counted[key] for key in keys))

@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from invokekit import Reply, Server, connect
+
+from sm_magics.compare.exchange import Outcome, Request, Target
+from sm_magics.compare.load import Load, Tally
+from sm_magics.errors import ServiceError
+
+TARGET = Target("boston")
+
+
+def outcome(variant="A", latency=0.01, refusal=None, attempts=1, number=0):
+    return Outcome(Request(number, b"1"), variant, 200, b"1", "text/csv", latency, latency, attempts, refusal)
+
+
+def refused(text="no"):
+    return ServiceError("InvokeEndpoint", "ModelError", text, {})
+
+
+class TestTally:
+    def test_what_is_answered_is_counted_by_variant_and_second(self):
+        tally = Tally()
+        for variant, second in (("A", 0), ("A", 0), ("B", 0), ("A", 3)):
+            tally.add(outcome(variant), second)
+        assert (tally.sent, tally.answered, tally.lost, tally.again) == (4, 4, 0, 0)
+        assert tally.by_variant == {"A": {0: 2, 3: 1}, "B": {0: 1}}
+
+    def test_what_is_lost_is_counted_with_why_and_when_and_has_no_latency(self):
+        tally = Tally()
+        tally.add(outcome(refusal=refused(), attempts=4), 2)
+        tally.add(outcome(refusal=refused("x" * 999)), 2)
+        assert (tally.sent, tally.lost, tally.again) == (2, 2, 3)
+        assert tally.lost_at == {2: 2}
+        assert tally.errors["ModelError: InvokeEndpoint: no"] == 1
+        assert max(map(len, tally.errors)) == 300
+        assert tally.percentile(0.5) is None
+
+    @given(st.lists(st.floats(1e-5, 100), min_size=1, max_size=50), st.sampled_from([0.01, 0.5, 0.9, 0.99, 1.0]))
+    def test_a_percentile_is_that_of_the_latencies_to_a_hundredth(self, latencies, share):
+        tally = Tally()
+        for each in latencies:
+            tally.add(outcome(latency=each), 0)
+        exact = sorted(latencies)[-(-round(share * 100) * len(latencies) // 100) - 1]
+        assert tally.percentile(share) == pytest.approx(exact, rel=0.006)
+
+    def test_a_day_of_latencies_takes_no_more_room_than_all_that_differ(self):
+        tally = Tally()
+        for number in range(20_000):
+            tally.add(outcome(latency=0.001 + 0.00001 * (number % 1000)), 0)
+        assert len(tally._latencies) < 300
+
+
+class TestLoad:
+    def test_as_many_are_sent_as_rate_and_time_say_over_the_rows_again_and_again(self):
+        asked = []
+        with Server(lambda one: asked.append(one.body) or Reply()) as server:
+            load = Load(connect(server.url), TARGET, [b"1", b"2", b"3"], rate=100, seconds=0.1)
+            load.wait()
+        assert not load.running
+        assert sorted(asked) == sorted([b"1", b"2", b"3"] * 3 + [b"1"])
+        assert (load.tally.answered, load.tally.lost) == (10, 0)
+
+    def test_stopping_ends_it_at_once_even_where_nothing_answers(self):
+        with Server(lambda _: Reply(latency=60)) as server:
+            load = Load(connect(server.url), TARGET, [b"1"], rate=100, seconds=3600)
+            deadline = time.monotonic() + 10
+            while not server.under_way and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert load.running
+            load.stop()
+        assert not load.running
+        assert load.tally.sent == 0
+        assert not [each for each in threading.enumerate() if each.name.startswith("sm_magics")]
+
+    def test_waiting_may_have_an_end(self):
+        with Server(lambda _: Reply()) as server:
+            load = Load(connect(server.url), TARGET, [b"1"], rate=10, seconds=3600)
+            load.wait(0.01)
+            assert load.running
+            load.stop()
+
+    def test_what_keeps_it_from_sending_anything_is_raised_by_waiting(self):
+        def broken(*_, **__):
+            raise refused("no credentials")
+            yield
+
+        load = Load(None, TARGET, [b"1"], rate=10, seconds=1, sending=broken)
+        with pytest.raises(ServiceError, match="no credentials"):
+            load.wait()
+        assert load.failure is not None

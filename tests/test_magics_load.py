@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from sm_magics.errors import CellError
+from sm_magics.results import Loaded
+
+
+def words(ran):
+    return " ".join(ran.shown.split())
+
+
+def loads():
+    return [each for each in threading.enumerate() if each.name == "sm_magics load"]
+
+
+class TestALoad:
+    def test_it_returns_at_once_and_an_update_under_it_loses_nothing(self, notebook, deployer, name):
+        deployer.run(name, "variants: {A: $linear}")
+        ran = notebook.run(f"load = %sm_load {name} --data $X --rps 100 --for 1h\nload")
+        load = notebook.variables["load"]
+        assert isinstance(load, Loaded)
+        assert load.load.running
+        assert f"Load on {name} · 100 requests a second for 1h · running" in words(ran)
+        notebook.run(f"%%sm_endpoint {name}\nvariants: {{B: $xgb}}")
+        reached = load.tally.sent
+        while load.tally.sent < reached + 20:  # some after the update
+            load.wait(0.02)
+        told = words(notebook.run(f"%sm_load {name} stop"))
+        assert not load.load.running
+        assert "none lost" in told
+        assert load.tally.lost == 0
+        assert set(load.tally.by_variant) == {"A", "B"}
+
+    def test_one_that_is_over_can_be_looked_at_again(self, notebook, served):
+        notebook.run(f"%sm_load {served} --data $X --rps 200 --for 100ms -o kept --quiet")
+        assert notebook.variables["kept"].wait().tally.answered == 20
+        told = words(notebook.run(f"%sm_load {served}"))
+        assert "sent 20 answered 20 lost 0" in told
+        assert "Linear-Model 16 80 %" in told
+        assert notebook.run(f"%sm_load {served} stop").result.tally.sent == 20
+        notebook.run(f"%sm_load {served} --data $X --rps 50 --for 40ms").result.wait()
+
+    def test_all_may_go_to_one_variant_as_json_lines(self, notebook, served):
+        how = "--variant Linear-Model --content-type application/jsonlines"
+        load = notebook.run(f"%sm_load {served} --data $X --rps 200 --for 50ms {how}").result.wait()
+        assert load.tally.answered == 10
+        assert set(load.tally.by_variant) == {"Linear-Model"}
+
+    def test_what_is_lost_is_told(self, notebook, served):
+        notebook.variables["wide"] = [[1.0] * 20]
+        notebook.run(f"%sm_load {served} --data $wide --rps 100 --for 50ms").result.wait()
+        told = words(notebook.run(f"%sm_load {served}"))
+        assert "5 lost" in told
+        assert "ModelError: InvokeEndpoint: Received client error (400)" in told
+
+    def test_there_is_one_for_each_endpoint(self, notebook, served):
+        notebook.run(f"%sm_load {served} --data $X --rps 5 --for 1h")
+        told = notebook.fails(f"%sm_load {served} --data $X", CellError)
+        assert "already" in told
+        assert f"%sm_load {served} stop" in told
+        notebook.run(f"%sm_load {served} stop")
+
+    def test_unloading_the_extension_ends_it(self, notebook, served):
+        notebook.run(f"%sm_load {served} --data $X --rps 5 --for 1h")
+        assert loads()
+        notebook.run("%unload_ext sm_magics")
+        assert not loads()
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("%sm_load boston", "there is no load on endpoint 'boston'"),
+        ("%sm_load boston stop", "there is no load on endpoint 'boston'"),
+        ("%sm_load boston stop --data $X", "--data starts a load, and stop ends one"),
+        ("%sm_load boston --data $X --rps 0", "--rps 0"),
+        ("%sm_load boston --data $X --rps 3000", "at most 2000"),
+        ("%sm_load boston --data $X --for 0s", "--for 0s"),
+        ("%sm_load boston --data $X --content-type text/plain", "text/csv or application/jsonlines"),
+        ("%sm_load boston --data nothing", "write $nothing"),
+        ("%sm_load bostan --data $X", "did you mean 'boston'?"),
+        ("%sm_load boston begin --data $X", "stop"),
+    ],
+)
+def test_what_cannot_be_is_said_before_anything_is_sent(notebook, served, line, told):
+    assert served == "boston"
+    assert told in notebook.fails(line, CellError)
+    assert not loads()
