@@ -1,1 +1,1 @@
-"""Many requests to an endpoint, and what is to be learnt from the answers: the load client, and what is built on it."""
+"""Which model is better: many requests to an endpoint, and no more said of the answers than they show."""

@@ -1,0 +1,233 @@
+"""What a comparison shows, in a sentence, and what must be said beside it: pure, no more than the numbers carry."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from sm_magics.compare.samples import paired
+from sm_magics.compare.sequential import looked_at
+from sm_magics.compare.statistics import ALPHA, LEAST_ROWS, Difference, corrected, difference, rows_needed, split_is_off
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from sm_magics.compare.measures import Measure
+    from sm_magics.compare.samples import Sample
+
+__all__ = ["Verdict", "digits", "judge", "value_of"]
+
+OUT_OF_REACH = 20  # times the rows at hand: a difference that needs more is not waited for
+
+Outcome = Literal["better", "same", "open", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What may be said.
+
+    Attributes
+    ----------
+    outcome
+        `better`: one variant is better than each other one. `same`: all gave the same predictions. `open`: differences
+        may be chance. `unknown`: nothing can be said of quality.
+    sentence
+        That, with its numbers.
+    best
+        The variant that is better.
+    differences
+        Each pair of variants, p values for all of them together.
+    more
+        About how many more rows would show a difference of the size seen, four times in five; None where that is not
+        known, or out of reach.
+    cautions
+        What speaks against the sentence, one each.
+    """
+
+    outcome: Outcome
+    sentence: str
+    best: str | None = None
+    differences: tuple[Difference, ...] = ()
+    more: int | None = None
+    cautions: tuple[str, ...] = ()
+
+
+def judge(
+    samples: Sequence[Sample],
+    measure: Measure | None,
+    *,
+    rng: np.random.Generator,
+    weights: Mapping[str, float] | None = None,
+    peeked: bool = False,
+) -> Verdict:
+    """Return what a comparison shows.
+
+    Parameters
+    ----------
+    measure
+        None where there is no truth to measure by.
+    weights
+        The variants' weights, where each row went to one of them by those; None where each row went to all.
+    peeked
+        Whether the rows were looked at while they came in, and the comparison ended when they showed enough.
+    """
+    pairs = weights is None
+    cautions = [*_failures(samples, pairs=pairs), *_split(samples, weights)]
+    if measure is None:
+        return Verdict("unknown", _agreement(samples, pairs=pairs), cautions=tuple(cautions))
+    found = [
+        _peeked(measure, a, b) if peeked else difference(measure, a, b, pairs=pairs, rng=rng)
+        for a, b in itertools.combinations(samples, 2)
+    ]
+    found = corrected(found)
+    verdict = _said(samples, measure, found, pairs=pairs)
+    return replace(verdict, differences=tuple(found), cautions=tuple(cautions))
+
+
+def value_of(measure: Measure, sample: Sample) -> float:
+    """Return the measure of one variant, NaN where it answered no row."""
+    if sample.truths is None or not len(sample):
+        return math.nan
+    return measure.value(sample.truths, measure.prepare(sample.truths, sample.predictions))
+
+
+def digits(value: float) -> str:
+    """Return a number with as many digits as tell something."""
+    if not math.isfinite(value):
+        return "–"
+    size = abs(value)
+    places = 0 if size >= 1000 else 2 if size >= 10 else 3 if size >= 0.1 else 4  # noqa: PLR2004 - three digits or so
+    return f"{value:,.{places}f}" if size >= 0.0001 or not size else f"{value:.1e}"  # noqa: PLR2004
+
+
+def _peeked(measure: Measure, first: Sample, second: Sample) -> Difference:
+    """Return how two variants differ by a test that may be looked at while rows come in."""
+    first, second = paired(first, second)
+    if measure.losses is None or first.truths is None or second.truths is None:
+        raise ValueError(f"{measure.name} is no mean over rows")
+    losses = [measure.losses(each.truths, measure.prepare(each.truths, each.predictions)) for each in (first, second)]
+    differences = losses[0] - losses[1]
+    value = value_of(measure, first) - value_of(measure, second)
+    low, high, p = looked_at(differences)
+    mean, deviation = (float(differences.mean()), float(differences.std())) if len(differences) else (math.nan, 0.0)
+    unit = value / mean if mean and math.isfinite(mean) else 1.0  # of the measure, for one of loss
+    ends = sorted((low * unit, high * unit))
+    effect = mean / deviation if deviation else 0.0
+    identical = bool(np.array_equal(first.predictions, second.predictions))
+    return Difference(
+        first.variant, second.variant, len(first), value, ends[0], ends[1], p, math.copysign(effect, value), identical
+    )
+
+
+def _said(samples: Sequence[Sample], measure: Measure, found: Sequence[Difference], *, pairs: bool) -> Verdict:
+    known = [each for each in found if math.isfinite(each.p)]
+    if len(known) < len(found):
+        least = min(*map(len, samples), *(each.rows for each in found))
+        return Verdict(
+            "unknown", f"Too few rows to tell: {least:,} were answered by each variant; {LEAST_ROWS} are the least."
+        )
+    if all(each.identical for each in known):
+        who = "Both" if len(samples) == 2 else f"All {len(samples)}"  # noqa: PLR2004 - two are both
+        return Verdict(
+            "same", f"No difference: {who.lower()} gave the same predictions for all {known[0].rows:,} rows."
+        )
+    best = _best(samples, measure, known)
+    if best is not None:
+        return Verdict("better", _better(best, samples, measure, known), best)
+    return _open(samples, measure, known, pairs=pairs)
+
+
+def _best(samples: Sequence[Sample], measure: Measure, found: Sequence[Difference]) -> str | None:
+    """Return the variant that is shown to be better than each other one."""
+    for name in (each.variant for each in samples):
+        against = [each for each in found if name in {each.first, each.second}]
+        wins = [measure.wins(each.value if each.first == name else -each.value) for each in against]
+        if all(wins) and all(each.shown for each in against):
+            return name
+    return None
+
+
+def _better(best: str, samples: Sequence[Sample], measure: Measure, found: Sequence[Difference]) -> str:
+    values = {each.variant: value_of(measure, each) for each in samples}
+    closest = min((each for each in found if best in {each.first, each.second}), key=lambda each: abs(each.value))
+    other = closest.second if closest.first == best else closest.first
+    ends = sorted((abs(closest.low), abs(closest.high)))
+    more = "" if len(samples) == 2 else f", the next best of {len(samples)}"  # noqa: PLR2004 - two need no ranking
+    return (
+        f"{best} is better: {measure.name} {digits(values[best])} against {digits(values[other])} of {other}{more}, "
+        f"{measure.better} by {digits(abs(closest.value))} (95 % interval {digits(ends[0])} to {digits(ends[1])}, "
+        f"{closest.rows:,} rows)."
+    )
+
+
+def _open(samples: Sequence[Sample], measure: Measure, found: Sequence[Difference], *, pairs: bool) -> Verdict:
+    values = {each.variant: value_of(measure, each) for each in samples}
+    leader = max(values, key=lambda name: values[name] if measure.better == "higher" else -values[name])
+    against = [each for each in found if leader in {each.first, each.second}]
+    seen = max((each for each in against if not each.shown), key=lambda each: abs(each.effect))
+    worse = [each.second if each.first == leader else each.first for each in against if each.shown]
+    rest = f" {', '.join(worse)} {'is' if len(worse) == 1 else 'are'} worse." if worse else ""
+    needed = rows_needed(seen, pairs=pairs, tests=len(found))
+    told = (
+        f"{measure.name} {digits(values[seen.first])} of {seen.first} against {digits(values[seen.second])} of "
+        f"{seen.second}"
+    )
+    interval = f"95 % interval {digits(seen.low)} to {digits(seen.high)}, {seen.rows:,} rows"
+    if needed is None or needed > OUT_OF_REACH * seen.rows:
+        return Verdict("open", f"No difference shown: {told}, which chance explains ({interval}).{rest}")
+    more = _round(max(needed - seen.rows, seen.rows // 10, 1))
+    hope = f"About {more:,} more rows would show a difference of this size."
+    return Verdict("open", f"Not yet: {told} may be chance ({interval}). {hope}{rest}", more=more)
+
+
+def _round(rows: int) -> int:
+    """Return an estimate with the two digits that it is worth."""
+    size = 10 ** max(0, len(str(rows)) - 2)
+    return int(-(-rows // size) * size)
+
+
+def _agreement(samples: Sequence[Sample], *, pairs: bool) -> str:
+    said = "Nothing can be said of quality without true values (--target)."
+    if not pairs or len(samples) != 2:  # noqa: PLR2004 - what two predict can be told in a sentence
+        return said
+    first, second = paired(*samples)
+    if not len(first):
+        return said
+    same = int(
+        np.sum(np.all(np.atleast_2d((first.predictions == second.predictions).T).T.reshape(len(first), -1), axis=1))
+    )
+    return f"{said} The two gave the same prediction for {same:,} of {len(first):,} rows."
+
+
+def _failures(samples: Sequence[Sample], *, pairs: bool) -> list[str]:
+    from scipy.stats import fisher_exact
+
+    failed = [each for each in samples if len(each.failed)]
+    if not failed:
+        return []
+    told = ", ".join(
+        f"{each.variant} for {len(each.failed):,} of {len(each) + len(each.failed):,} rows" for each in failed
+    )
+    said = [f"No answer, though sent twice: {told}." + (" Only rows that both answered are compared." if pairs else "")]
+    for a, b in itertools.combinations(samples, 2):
+        counts = [[len(each.failed), len(each)] for each in (a, b)]
+        if fisher_exact(counts).pvalue < ALPHA:
+            worse, other = (a, b) if a.error_rate > b.error_rate else (b, a)
+            said.append(f"{worse.variant} fails more often than {other.variant}, and not by chance.")
+    return said
+
+
+def _split(samples: Sequence[Sample], weights: Mapping[str, float] | None) -> list[str]:
+    if weights is None:
+        return []
+    counts = {each.variant: len(each) + len(each.failed) for each in samples}
+    p = split_is_off(counts, weights)
+    if p is None:
+        return []
+    total, weight = sum(counts.values()), sum(weights[each] for each in counts)
+    told = ", ".join(f"{name} {count / total:.1%} for {weights[name] / weight:.1%}" for name, count in counts.items())
+    return [f"The split is not what the weights say ({told}; p = {p:.1g}), so the comparison cannot be trusted."]
