@@ -11,6 +11,7 @@ import asyncio
 import mmap
 import os
 import socket
+import sys
 import tempfile
 from collections import deque
 from dataclasses import dataclass
@@ -118,10 +119,8 @@ class BegunCount:
     """How many requests a worker has begun with, in a page of memory that it and the engine share."""
 
     def __init__(self) -> None:
-        with tempfile.TemporaryFile() as file:
-            file.truncate(mmap.PAGESIZE)
-            self.descriptor = os.dup(file.fileno())
-            self._memory = mmap.mmap(file.fileno(), mmap.PAGESIZE)
+        self.descriptor = _shared_page()
+        self._memory = mmap.mmap(self.descriptor, mmap.PAGESIZE)
 
     @property
     def value(self) -> int:
@@ -133,6 +132,20 @@ class BegunCount:
         if not self._memory.closed:
             self._memory.close()
             os.close(self.descriptor)
+
+
+def _shared_page() -> int:
+    """Return the descriptor of a page of zeros.
+
+    On Linux it is memory and no file: writing to a page of a file on a full disk ends a process by SIGBUS.
+    """
+    if sys.platform == "linux":
+        descriptor = os.memfd_create("begun")
+    else:  # a file without a name
+        with tempfile.TemporaryFile() as file:
+            descriptor = os.dup(file.fileno())
+    os.truncate(descriptor, mmap.PAGESIZE)
+    return descriptor
 
 
 class Instance(asyncio.Protocol):

@@ -178,8 +178,8 @@ def _is_locked(state: Path) -> bool:
     try:
         with (state / "engine.lock").open() as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except OSError:
+    except BlockingIOError:
         return True
+    except OSError:
+        return False  # there is no such file, or it cannot be read: whoever starts an engine learns why
     return False

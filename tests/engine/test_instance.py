@@ -1,13 +1,17 @@
 from __future__ import annotations
 
 import asyncio
+import mmap
+import os
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sm_magics.local.instance import Answer, Instance
+from sm_magics.local import instance as module
+from sm_magics.local.instance import Answer, BegunCount, Instance
 
 
 class Transport:
@@ -200,3 +204,27 @@ def test_it_is_drained_when_all_is_answered():
         await asyncio.wait_for(drained, 5)
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("platform", ["linux", "darwin"])
+def test_who_has_the_descriptor_writes_what_the_engine_reads(monkeypatch, platform):
+    monkeypatch.setattr(module.sys, "platform", platform)
+    begun = BegunCount()
+    assert begun.value == 0
+    other = os.dup(begun.descriptor)  # as it arrives in a worker
+    with mmap.mmap(other, 0) as memory:
+        memory[:8] = (7).to_bytes(8, "little")
+        assert begun.value == 7
+        begun.close()
+        begun.close()
+        memory[:8] = bytes(8)  # a worker may outlive it
+    os.close(other)
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(begun.descriptor)
+
+
+def test_counting_needs_no_room_on_any_disk(monkeypatch):
+    monkeypatch.setattr(module.tempfile, "TemporaryFile", None)
+    begun = BegunCount()
+    assert Path(f"/proc/self/fd/{begun.descriptor}").readlink().as_posix().startswith("/memfd:begun")
+    begun.close()

@@ -151,3 +151,10 @@ def test_one_that_never_gets_ready_is_not_waited_for_without_end(state, monkeypa
         with pytest.raises(EngineError, match=r"did not start in 0\.1 s") as caught:
             start(state)
     assert str(state / "engine.log") in caught.value.hint
+
+
+def test_a_directory_that_cannot_be_one_is_an_error_at_once(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(EngineError, match=r"the state directory .* cannot be used: Not a directory") as caught:
+        start(tmp_path / "file" / "state")
+    assert "SM_MAGICS_STATE" in caught.value.hint
