@@ -8,6 +8,7 @@ import mmap
 import os
 import signal
 import socket
+import sys
 import tempfile
 from pathlib import Path
 
@@ -239,3 +240,11 @@ def test_a_template_that_does_not_end_in_time_is_made_to(tmp_path):
         assert engine.stop() == 0
         enginekit.until(lambda: not any(map(runs, [template, *workers])))
     assert "Traceback" not in (tmp_path / "stderr.log").read_text()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="what ends first is Linux's own way")
+def test_when_memory_runs_out_a_worker_ends_before_the_engine(tmp_path):
+    with running(tmp_path) as engine:
+        engine.serve("e")
+        scores = [int(Path(f"/proc/{pid}/oom_score").read_text()) for pid in (*engine.workers, engine.process.pid)]
+        assert scores[0] > scores[1]

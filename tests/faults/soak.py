@@ -1,8 +1,9 @@
 """Runs an engine for long and watches its memory: `python tests/faults/soak.py --requests 1000000`.
 
-Besides the requests there are, again and again, an update, a failed update, a rescaling, a creation and a deletion, a
-worker that dies, and clients that come and go. Memory is taken ten times; what counts is from the second time on, when
-everything has been used once. Prints the resident and the private memory in MB.
+Besides the requests there are, again and again, updates between configs with and without data capture and a shadow, a
+failed update, a rescaling, a creation and a deletion, a worker that dies, and clients that come and go. Memory is taken
+ten times; what counts is from the second time on, when everything has been used once. Prints the resident and the
+private memory in MB.
 """
 
 from __future__ import annotations
@@ -94,8 +95,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder, running(Path(folder)) as engine:
         count.prepare(engine)
         looks = asyncio.run(run(engine, given.requests))
+        engine.stop()
+        root = engine.about.artifact_path("captured", "here")
+        records = sum(each.read_bytes().count(b"\n") for each in root.rglob("*.jsonl"))
     grown = looks[-1][1] - looks[1][1]
     sys.stdout.write(f"private memory grew by {grown:.1f} MB from the second look to the last\n")
+    sys.stdout.write(f"{records:,} records were captured, of answers and of copies\n")
     return 1 if grown > MOST_GROWN else 0
 
 
