@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from collections import Counter
 
 import pytest
 from enginekit import SETTLED, CallFailed, launch, running
+
+from sm_magics.local.store import Store
 
 _NUMBERS = itertools.count()
 OLD, NEW = 0.25, 0.5  # what the old and the new model add
@@ -278,3 +281,20 @@ def test_an_engine_that_is_killed_in_the_middle_of_a_canary_begins_it_anew(tmp_p
         assert any(is_baking(told, "canary") for told in looks)
         assert looks[-1]["EndpointConfigName"] == "e-next"
         assert shares(again, "e", 5) == (0, 5)
+
+
+def test_tags_that_are_added_during_an_update_are_kept_and_its_progress_is_not(tmp_path):
+    engine = launch(tmp_path)
+    engine.serve("e", OLD)
+    engine.config("e-next", ("A", engine.echo("m2", NEW)))
+    update(engine, "e", blue_green("CANARY", wait=3600, CanarySize=percent(50)))
+    told = next(told for told in watch(engine, "e") if is_baking(told, "canary"))
+    engine.call("AddTags", ResourceArn=told["EndpointArn"], Tags=[{"Key": "team", "Value": "x"}])
+    assert rows(engine.describe("e")) == rows(told)
+    engine.kill()
+    engine.process.stdout.close()
+    with contextlib.closing(Store(tmp_path / "state.sqlite")) as store:
+        kept = store.endpoint("e")
+    assert kept.tags == {"team": "x"}
+    assert [(each.current_weight, each.status) for each in kept.variants] == [(1, None)]
+    assert [(each.current_count, each.status) for each in kept.pending.variants] == [(0, "Creating")]
