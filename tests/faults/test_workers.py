@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import os
+import re
 import resource
 import signal
 import time
@@ -166,17 +167,26 @@ def test_an_old_fleet_that_hangs_does_not_hold_up_an_update(tmp_path):
         assert engine.invoke(name, 1).score == 1.5
 
 
-def test_a_model_that_ends_the_process_that_loads_it_fails_its_endpoint_with_a_log_that_says_so(engine, serve):
+CRASHING = {
+    "a null pointer when it is read": (2, rb'"weights"', b'"whights"'),
+    "a tree that points nowhere when it is walked": (0, rb'"left_children":\[\d+', b'"left_children":[2000000000'),
+}
+
+
+@pytest.mark.parametrize("how", CRASHING)
+def test_a_model_that_crashes_libxgboost_fails_its_endpoint_with_a_log_that_says_so(engine, serve, how):
     name, _ = serve()
-    whole = xgboost_models.models()[2]
-    crashing = whole.replace(b'"weights"', b'"whights"')  # a null pointer to libxgboost
-    assert crashing != whole
-    engine.model("m-crashing", archive.pack({"xgboost-model": crashing}), image="sagemaker-xgboost:3.2-0")
-    engine.config("crashing", ("A", "m-crashing"))
-    engine.call("CreateEndpoint", EndpointName="crashing", EndpointConfigName="crashing")
+    number, what, changed = CRASHING[how]
+    crashing, changes = re.subn(what, changed, xgboost_models.models()[number])
+    assert changes
+    engine.model(f"m-crashing-{number}", archive.pack({"xgboost-model": crashing}), image="sagemaker-xgboost:3.2-0")
+    engine.config(f"crashing-{number}", ("A", f"m-crashing-{number}"))
+    engine.call("CreateEndpoint", EndpointName="crashing", EndpointConfigName=f"crashing-{number}")
     told = engine.settled("crashing")
     assert (told["EndpointStatus"], told["FailureReason"].startswith("The primary container for")) == ("Failed", True)
-    (log,) = (engine.state / "logs" / "crashing" / "A").iterdir()
-    assert "ERROR the container's process ended before it answered its health check" in log.read_text()
+    logs = [each.read_text() for each in (engine.state / "logs" / "crashing" / "A").iterdir()]
+    assert all("ERROR the container's process ended before it answered its health check" in each for each in logs)
+    assert logs
     assert engine.invoke(name, 5).score == 5
     engine.call("DeleteEndpoint", EndpointName="crashing")
+    engine.settled("crashing")

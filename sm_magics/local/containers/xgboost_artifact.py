@@ -11,10 +11,12 @@ import logging
 import pickle
 import pickletools
 import re
+from array import array
 from typing import TYPE_CHECKING
 
 from sm_magics.local.containers import ubjson
 from sm_magics.local.containers.contract import LoadError
+from sm_magics.local.containers.tables import Dense, Sparse
 from sm_magics.local.containers.xgboost_library import Booster, LibraryError, library_version
 from sm_magics.local.containers.xgboost_model import Model
 
@@ -22,11 +24,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from sm_magics.local.containers.tables import Table
     from sm_magics.local.containers.xgboost_dialect import Dialect
 
 __all__ = ["load_model"]
 
 _log = logging.getLogger(__name__)
+_MOST_TRIED = 2**16  # columns
 _JSON = re.compile(rb'\{\s*"')
 
 
@@ -48,7 +52,22 @@ def load_model(model_dir: Path, dialect: Dialect, environment: Mapping[str, str]
     except OSError as error:
         raise LoadError(f"Unable to load model: {error}") from None
     boosters = [booster for booster, _ in loaded]
-    return Model(boosters, pickled=loaded[0][1], ignores_extra_columns=dialect.ignores_extra_columns)
+    model = Model(boosters, pickled=loaded[0][1], ignores_extra_columns=dialect.ignores_extra_columns)
+    _try(model)
+    return model
+
+
+def _try(model: Model) -> None:
+    """Predict a row of zeros, and one without values.
+
+    libxgboost crashes on trees that point nowhere when it walks them: here that fails the instance's start, later it
+    would end instance after instance. What it only complains of, it will tell whoever asks.
+    """
+    tables: list[Table] = [Sparse(array("Q", [0, 0]), array("Q"), array("f"), model.columns)]
+    if model.columns <= _MOST_TRIED:
+        tables.append(Dense(array("f", bytes(4 * model.columns)), 1, model.columns))
+    for table in tables:
+        model.predict([table])
 
 
 def _model_files(model_dir: Path, dialect: Dialect) -> list[Path]:
