@@ -107,8 +107,7 @@ def test_nothing_above_the_connection_asks_whether_it_is_the_engine():
         ({"boto3", "botocore"}, {"connection", "compare", "local"}),
         ({"jinja2", "matplotlib"}, {"render"}),
         ({"yaml"}, {"spec"}),
-        ({"uvloop"}, {"compare", "local"}),
-        ({"httptools"}, {"local"}),
+        ({"uvloop", "httptools"}, {"compare", "local"}),
         ({"aiohttp"}, {"compare"}),
     ],
 )

@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import threading
 
+import pandas as pd
 import pytest
+from sklearn.linear_model import LinearRegression
 
 from sm_magics.errors import CellError
 from sm_magics.results import Loaded
@@ -14,6 +16,13 @@ def words(ran):
 
 def loads():
     return [each for each in threading.enumerate() if each.name == "sm_magics load"]
+
+
+@pytest.fixture
+def own(deployer, name):
+    """Return the name of an endpoint of the test's own: where others count shares, no load is to come between."""
+    deployer.run(name, "variants: {Linear-Model: {model: $linear, weight: 4}, XGB-Model: $xgb}")
+    return name
 
 
 class TestALoad:
@@ -34,37 +43,43 @@ class TestALoad:
         assert load.tally.lost == 0
         assert set(load.tally.by_variant) == {"A", "B"}
 
-    def test_one_that_is_over_can_be_looked_at_again(self, notebook, served):
-        notebook.run(f"%sm_load {served} --data $X --rps 200 --for 100ms -o kept --quiet")
+    def test_one_that_is_over_can_be_looked_at_again(self, notebook, own):
+        notebook.run(f"%sm_load {own} --data $X --rps 200 --for 100ms -o kept --quiet")
         assert notebook.variables["kept"].wait().tally.answered == 20
-        told = words(notebook.run(f"%sm_load {served}"))
+        told = words(notebook.run(f"%sm_load {own}"))
         assert "sent 20 answered 20 lost 0" in told
         assert "Linear-Model 16 80 %" in told
-        assert notebook.run(f"%sm_load {served} stop").result.tally.sent == 20
-        notebook.run(f"%sm_load {served} --data $X --rps 50 --for 40ms").result.wait()
+        assert notebook.run(f"%sm_load {own} stop").result.tally.sent == 20
+        notebook.run(f"%sm_load {own} --data $X --rps 50 --for 40ms").result.wait()
 
-    def test_all_may_go_to_one_variant_as_json_lines(self, notebook, served):
+    def test_all_may_go_to_one_variant_as_json_lines(self, notebook, own):
         how = "--variant Linear-Model --content-type application/jsonlines"
-        load = notebook.run(f"%sm_load {served} --data $X --rps 200 --for 50ms {how}").result.wait()
+        load = notebook.run(f"%sm_load {own} --data $X --rps 200 --for 50ms {how}").result.wait()
         assert load.tally.answered == 10
         assert set(load.tally.by_variant) == {"Linear-Model"}
 
-    def test_what_is_lost_is_told(self, notebook, served):
+    def test_what_is_lost_is_told(self, notebook, own):
         notebook.variables["wide"] = [[1.0] * 20]
-        notebook.run(f"%sm_load {served} --data $wide --rps 100 --for 50ms").result.wait()
-        told = words(notebook.run(f"%sm_load {served}"))
+        notebook.run(f"%sm_load {own} --data $wide --rps 100 --for 50ms").result.wait()
+        told = words(notebook.run(f"%sm_load {own}"))
         assert "5 lost" in told
         assert "ModelError: InvokeEndpoint: Received client error (400)" in told
 
-    def test_there_is_one_for_each_endpoint(self, notebook, served):
-        notebook.run(f"%sm_load {served} --data $X --rps 5 --for 1h")
-        told = notebook.fails(f"%sm_load {served} --data $X", CellError)
+    def test_there_is_one_for_each_endpoint(self, notebook, own):
+        notebook.run(f"%sm_load {own} --data $X --rps 5 --for 1h")
+        told = notebook.fails(f"%sm_load {own} --data $X", CellError)
         assert "already" in told
-        assert f"%sm_load {served} stop" in told
-        notebook.run(f"%sm_load {served} stop")
+        assert f"%sm_load {own} stop" in told
+        notebook.run(f"%sm_load {own} stop")
 
-    def test_unloading_the_extension_ends_it(self, notebook, served):
-        notebook.run(f"%sm_load {served} --data $X --rps 5 --for 1h")
+    def test_columns_in_another_order_than_the_model_s_are_refused(self, notebook, name, data):
+        frame = pd.DataFrame(data[0], columns=[f"c{number}" for number in range(13)])
+        notebook.variables.update(mixed=frame[frame.columns[::-1]], named=LinearRegression().fit(frame, data[1]))
+        notebook.run(f"%%sm_endpoint {name}\nvariants: {{A: $named}}")
+        assert "another order" in notebook.fails(f"%sm_load {name} --data $mixed", CellError)
+
+    def test_unloading_the_extension_ends_it(self, notebook, own):
+        notebook.run(f"%sm_load {own} --data $X --rps 5 --for 1h")
         assert loads()
         notebook.run("%unload_ext sm_magics")
         assert not loads()

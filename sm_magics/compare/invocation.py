@@ -20,13 +20,21 @@ if TYPE_CHECKING:
     from sm_magics.connection import Connection
     from sm_magics.errors import ServiceError
 
-__all__ = ["OPERATION", "Invocation"]
+__all__ = ["OPERATION", "Invocation", "Unanswered"]
 
 OPERATION = "InvokeEndpoint"
 # What changes with each attempt, and what only says how botocore itself is doing.
 _NOT_KEPT = frozenset({
     "authorization", "content-length", "x-amz-date", "x-amz-security-token", "amz-sdk-invocation-id", "amz-sdk-request",
 })  # fmt: skip
+
+
+class Unanswered(Exception):  # noqa: N818 - named for what happened
+    """A request had no answer; `error` is botocore's exception for it."""
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        self.error = error
 
 
 class Invocation:
@@ -60,6 +68,7 @@ class Invocation:
             for name, shape in of.members.items()
             if "name" in shape.serialization
         }
+        self._variant, self._type = self._told["InvokedProductionVariant"].lower(), self._told["ContentType"].lower()
         self._failed = False  # whether any attempt has
         prepared = self._prepared(target)
         self.url = prepared.url
@@ -79,8 +88,8 @@ class Invocation:
         return {**own, **self._signer.headers(request.body, own)}
 
     def about(self, headers: Mapping[str, str]) -> tuple[str, str]:
-        """Return who answered, and the type of the answer."""
-        return headers.get(self._told["InvokedProductionVariant"], ""), headers.get(self._told["ContentType"], "")
+        """Return who answered, and the type of the answer; `headers` has lower-case names."""
+        return headers.get(self._variant, ""), headers.get(self._type, "")
 
     def refusal(self, status: int, headers: Mapping[str, str], body: bytes) -> ServiceError:
         """Return the error that an answer tells of, as a boto3 call would have led to it."""

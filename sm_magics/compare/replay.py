@@ -16,7 +16,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.compare.exchange import Outcome
-from sm_magics.compare.invocation import OPERATION, Invocation
+from sm_magics.compare.invocation import OPERATION, Invocation, Unanswered
 from sm_magics.connection import unreached
 
 if TYPE_CHECKING:
@@ -227,8 +227,6 @@ class _Wave:
     async def _exchange(self, request: Request, due: float) -> Outcome:
         """Send one request, again where botocore would, and return what became of it."""
         from botocore.exceptions import BotoCoreError
-
-        from sm_magics.compare.transport import Unanswered
 
         invocation, clock = self._invocation, self._clock
         context: dict[str, Any] = {}

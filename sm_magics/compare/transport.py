@@ -1,4 +1,4 @@
-"""HTTP by aiohttp, set up as botocore sets up its own: the same timeouts, certificates and proxies, the same errors."""
+"""HTTP, set up as botocore sets up its own: the same timeouts, certificates and proxies, the same errors."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import ssl
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from sm_magics.compare.invocation import OPERATION
+from sm_magics.compare.direct import Direct
+from sm_magics.compare.invocation import OPERATION, Unanswered
 from sm_magics.connection import unreached
 
 if TYPE_CHECKING:
@@ -14,59 +15,66 @@ if TYPE_CHECKING:
 
     from sm_magics.compare.invocation import Invocation
 
-__all__ = ["Unanswered", "connected"]
+__all__ = ["connected"]
 
 _AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
-
-
-class Unanswered(Exception):  # noqa: N818 - named for what happened
-    """A request had no answer; `error` is botocore's exception for it."""
-
-    def __init__(self, error: Exception) -> None:
-        super().__init__(str(error))
-        self.error = error
 
 
 @asynccontextmanager
 async def connected(invocation: Invocation, connections: int) -> AsyncIterator[Any]:
     """Give the function that sends one request: of a body and headers, to status, headers and body.
 
-    It raises `Unanswered`. At most `connections` are open at a time; each is used again and again.
+    It raises `Unanswered`. No more than `connections` requests may be under way at a time; what is open is used again.
 
     Raises
     ------
     ServiceError
         When the certificates that are configured cannot be read.
     """
+    # What botocore has made of the client's settings, the profile and the environment is known here only.
+    http = invocation.client._endpoint.http_session  # noqa: SLF001
+    proxy = http._proxy_config.proxy_url_for(invocation.url)  # noqa: SLF001
+    trust = None
+    if invocation.url.startswith("https:"):
+        try:
+            trust = _trust(http._verify, invocation.client.meta.config.client_cert)  # noqa: SLF001
+        except OSError as error:
+            raise unreached(OPERATION, error) from error
+    if proxy:
+        async with _by_proxy(invocation, connections, trust, proxy) as send:
+            yield send
+    else:
+        direct = Direct(invocation, trust)
+        try:
+            yield direct.send
+        finally:
+            direct.close()
+
+
+@asynccontextmanager
+async def _by_proxy(
+    invocation: Invocation, connections: int, trust: ssl.SSLContext | None, proxy: str
+) -> AsyncIterator[Any]:
+    """Give the function that sends by a proxy, which aiohttp knows how to."""
     import aiohttp
     from yarl import URL
 
     config = invocation.client.meta.config
-    # What botocore has made of the client's settings, the profile and the environment is known here only.
-    http = invocation.client._endpoint.http_session  # noqa: SLF001
-    proxy = http._proxy_config.proxy_url_for(invocation.url)  # noqa: SLF001
-    secure = invocation.url.startswith("https:")
-    try:
-        context = _trust(http._verify, config.client_cert) if secure else True  # noqa: SLF001
-    except OSError as error:
-        raise unreached(OPERATION, error) from error
-    url = URL(invocation.url, encoded=True)
-    times = aiohttp.ClientTimeout(sock_connect=config.connect_timeout, sock_read=config.read_timeout)
-    connector = aiohttp.TCPConnector(limit=connections, ssl=context)
-    options: Mapping[str, Any] = {"allow_redirects": False, **({"proxy": proxy} if proxy else {})}
     async with aiohttp.ClientSession(
-        connector=connector,
+        connector=aiohttp.TCPConnector(limit=connections, ssl=trust or True),
         headers=invocation.constant,
         skip_auto_headers=_AUTOMATIC,
         cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=times,
+        timeout=aiohttp.ClientTimeout(sock_connect=config.connect_timeout, sock_read=config.read_timeout),
         auto_decompress=False,
     ) as session:
+        options: Any = {"url": URL(invocation.url, encoded=True), "proxy": proxy, "allow_redirects": False}
 
         async def send(body: bytes, headers: Mapping[str, str]) -> tuple[int, Mapping[str, str], bytes]:
             try:
-                async with session.post(url, data=body, headers=headers, **options) as response:
-                    return response.status, response.headers, await response.read()
+                async with session.post(data=body, headers=headers, **options) as response:
+                    told = {name.lower(): value for name, value in response.headers.items()}
+                    return response.status, told, await response.read()
             except (aiohttp.ClientError, OSError) as error:  # a timeout is an OSError
                 raise Unanswered(_as_botocore_says(error, invocation.url, proxy)) from error
 
@@ -88,7 +96,7 @@ def _trust(verify: Any, certificate: Any) -> ssl.SSLContext:
     return context
 
 
-def _as_botocore_says(error: Exception, url: str, proxy: str | None) -> Exception:
+def _as_botocore_says(error: Exception, url: str, proxy: str) -> Exception:
     """Return botocore's exception for what went wrong between here and the service."""
     import aiohttp
     from botocore import exceptions
@@ -103,5 +111,5 @@ def _as_botocore_says(error: Exception, url: str, proxy: str | None) -> Exceptio
         ((aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, OSError), exceptions.ConnectionClosedError),
     )
     kind: Any = next((says for ours, says in kinds if isinstance(error, ours)), exceptions.HTTPClientError)
-    told: Exception = kind(endpoint_url=url, proxy_url=mask_proxy_url(proxy or ""), error=error, request=None)
+    told: Exception = kind(endpoint_url=url, proxy_url=mask_proxy_url(proxy), error=error, request=None)
     return told
