@@ -3,14 +3,20 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import os
+import signal
 import threading
 import time
 import warnings
 from collections import Counter
+from datetime import UTC, datetime, timedelta
 
 import boto3
+import botocore.session
 import pytest
 from botocore.config import Config
+from botocore.credentials import RefreshableCredentials
+from botocore.exceptions import CredentialRetrievalError
 from invokekit import Reply, Server, connect, refusal, tls
 
 from sm_magics.compare.exchange import Request, Target, prediction_of
@@ -292,6 +298,13 @@ class TestEnding:
             list(replay(connection, TARGET, interrupted()))
         assert not threads()
 
+    def test_a_signal_while_it_waits_ends_it_at_once(self, serve):
+        connection, _ = serve(Reply(latency=60))
+        threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+        with pytest.raises(KeyboardInterrupt):
+            list(replay(connection, TARGET, numbered(3)))
+        assert not threads()
+
     def test_it_works_where_a_loop_runs_already(self, serve):
         connection, _ = serve(Reply())
 
@@ -299,6 +312,65 @@ class TestEnding:
             return list(replay(connection, TARGET, numbered(10)))
 
         assert len(asyncio.run(cell())) == 10
+
+
+class TestCredentials:
+    @pytest.fixture
+    def expiring(self, serve):
+        """Return a function that connects with credentials that are due for a refresh by `fetch`, and the server."""
+
+        def make(fetch, reply):
+            _, server = serve(reply)
+            soon = datetime.now(UTC) + timedelta(minutes=12)  # a refresh is advised, and not yet needed
+            credentials = RefreshableCredentials("OLD", "s", "t", soon, fetch, "role")
+            botocore_s = botocore.session.Session()
+            botocore_s._credentials = credentials
+            return connect(server.url, boto3.Session(botocore_session=botocore_s, region_name="eu-west-1")), server
+
+        return make
+
+    def test_those_that_are_due_are_refreshed_while_others_are_under_way(self, expiring):
+        began, enough = threading.Event(), threading.Event()
+
+        def fetch():
+            if not began.is_set():  # at botocore's own look
+                raise OSError("not now")
+            assert enough.wait(10)
+            later = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+            return {"access_key": "NEW", "secret_key": "s", "token": "t2", "expiry_time": later}
+
+        def reply(asked):
+            tokens[asked.headers["x-amz-security-token"]] += 1
+            if tokens["t"] == 20:
+                enough.set()
+            return Reply()
+
+        def requests():
+            began.set()
+            yield from numbered(100)
+
+        tokens = Counter()
+        connection, _ = expiring(fetch, reply)
+        outcomes = list(replay(connection, TARGET, requests(), concurrency=4))
+        assert [each.error for each in outcomes] == [None] * 100
+        assert tokens["t"] >= 20
+        assert tokens["t2"] >= 1
+        assert tokens.total() == 100
+
+    def test_those_that_cannot_be_refreshed_fail_the_requests_as_they_would_boto3_s(self, expiring):
+        def fetch():
+            raise CredentialRetrievalError(provider="role", error_msg="no")
+
+        connection, server = expiring(fetch, Reply())
+        credentials = connection.session.get_credentials()
+
+        def requests():
+            credentials._expiry_time = datetime.now(UTC)  # after botocore's own look
+            yield from numbered(2)
+
+        outcomes = list(replay(connection, TARGET, requests()))
+        assert {each.refusal.code for each in outcomes} == {"CredentialRetrievalError"}
+        assert server.asked == []
 
 
 class TestRate:

@@ -76,7 +76,7 @@ class Invocation:
         agent = sent.pop("User-Agent", "")
         self.constant = {"Host": host_of(self.url), "User-Agent": agent, **sent}
         credentials, name = connection.session.get_credentials(), self.client.meta.service_model.signing_name
-        self._signer = Signer(credentials, self.client.meta.region_name, name, self.url, sent)
+        self.signer = Signer(credentials, self.client.meta.region_name, name, self.url, sent)
 
     def headers(self, request: Request) -> dict[str, str]:
         """Return the headers of a request that is sent now, beside the constant ones."""
@@ -85,7 +85,7 @@ class Invocation:
             own[self._told["TargetVariant"]] = request.variant
         if request.inference_id is not None:
             own[self._told["InferenceId"]] = request.inference_id
-        return {**own, **self._signer.headers(request.body, own)}
+        return {**own, **self.signer.headers(request.body, own)}
 
     def about(self, headers: Mapping[str, str]) -> tuple[str, str]:
         """Return who answered, and the type of the answer; `headers` has lower-case names."""

@@ -235,6 +235,9 @@ class _Wave:
             caught: Exception | None = None
             began = clock()
             try:
+                if invocation.signer.stale():
+                    await asyncio.to_thread(invocation.signer.refresh)  # what is under way goes on meanwhile
+                    began = clock()
                 response = await self._send(request.body, invocation.headers(request))
             except Unanswered as failed:
                 caught = failed.error

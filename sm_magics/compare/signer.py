@@ -100,6 +100,15 @@ class Signer:
         signing["Authorization"] = f"{credential}, SignedHeaders={form.signed}, Signature={signature}"
         return signing
 
+    def stale(self) -> bool:
+        """Whether `headers` would stop to refresh the credentials, which may take a while."""
+        needed = getattr(self._credentials, "refresh_needed", None)
+        return needed is not None and bool(needed())
+
+    def refresh(self) -> None:
+        """Have the credentials refreshed; raises as `headers`."""
+        self._credentials.get_frozen_credentials()
+
     def _remember(self, names: tuple[str, ...]) -> _Form:
         """Return the form of requests that have headers of these names beside the constant ones."""
         lower = {name.lower(): name for name in names}
