@@ -56,7 +56,7 @@ def exchanged(*answers, sends=1, timeout=5.0, headers=None, close_after=None):
         outcomes = []
         for number in range(sends):
             try:
-                outcomes.append(await direct.send(str(number).encode(), headers or {"X-Own": "v"}))
+                outcomes.append(await direct.send(str(number).encode(), headers or {"X-Own": "v"}, lambda: None))
             except Unanswered as error:
                 outcomes.append(error.error)
             await asyncio.sleep(0.005)  # for the server to close, where it does

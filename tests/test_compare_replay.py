@@ -19,6 +19,7 @@ from botocore.credentials import RefreshableCredentials
 from botocore.exceptions import CredentialRetrievalError
 from invokekit import Reply, Server, connect, refusal, tls
 
+from sm_magics.compare.direct import Direct
 from sm_magics.compare.exchange import Request, Target, prediction_of
 from sm_magics.compare.replay import AHEAD, replay
 from sm_magics.connection import call
@@ -139,6 +140,19 @@ def test_as_many_are_under_way_as_asked_for(serve):
     connection, server = serve(Reply(latency=0.02))
     list(replay(connection, TARGET, numbered(40), concurrency=8))
     assert server.most_under_way == 8
+
+
+def test_connecting_is_no_part_of_how_long_an_answer_took_but_of_the_latency(serve, monkeypatch):
+    connects = Direct._connected
+
+    async def slowly(self):
+        await asyncio.sleep(0.2)
+        return await connects(self)
+
+    monkeypatch.setattr(Direct, "_connected", slowly)
+    connection, _ = serve(Reply())
+    (outcome,) = replay(connection, TARGET, numbered(1))
+    assert outcome.latency - outcome.seconds >= 0.19
 
 
 def test_no_requests_are_no_outcomes(serve):

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from sm_magics.compare.invocation import Unanswered
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from sm_magics.compare.invocation import Invocation
 
@@ -45,8 +45,15 @@ class Direct:
         self._idle: list[_Line] = []
         self._all: set[_Line] = set()
 
-    async def send(self, body: bytes, headers: Mapping[str, str]) -> tuple[int, Mapping[str, str], bytes]:
+    async def send(
+        self, body: bytes, headers: Mapping[str, str], connected: Callable[[], None]
+    ) -> tuple[int, Mapping[str, str], bytes]:
         """Send one request, and return status, headers by lower-case names, and body of its answer.
+
+        Parameters
+        ----------
+        connected
+            Called once there is a connection, just before the request is sent.
 
         Raises
         ------
@@ -58,6 +65,7 @@ class Direct:
             raise self._unanswered("HTTPClientError", ValueError("a header has more than one line"))
         head = f"{self._head}{own}Content-Length: {len(body)}\r\n\r\n".encode()
         line = self._line() or await self._connected()
+        connected()
         try:
             answer = await line.ask(head, body)
         except TimeoutError as error:

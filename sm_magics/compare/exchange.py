@@ -70,7 +70,7 @@ class Outcome:
     body, content_type
         The answer.
     seconds
-        How long the last attempt took, from sending to the last byte.
+        How long the last attempt took, from sending over a connection that is there to the last byte.
     latency
         How long the request took: from the moment it was due, which is before it was sent where all connections were
         busy, over all attempts and the waiting between them.

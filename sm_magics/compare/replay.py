@@ -229,6 +229,12 @@ class _Wave:
         from botocore.exceptions import BotoCoreError
 
         invocation, clock = self._invocation, self._clock
+        began = due
+
+        def connected() -> None:
+            nonlocal began
+            began = clock()
+
         context: dict[str, Any] = {}
         for attempt in itertools.count(1):
             response: Any = None
@@ -237,8 +243,7 @@ class _Wave:
             try:
                 if invocation.signer.stale():
                     await asyncio.to_thread(invocation.signer.refresh)  # what is under way goes on meanwhile
-                    began = clock()
-                response = await self._send(request.body, invocation.headers(request))
+                response = await self._send(request.body, invocation.headers(request), connected)
             except Unanswered as failed:
                 caught = failed.error
             except BotoCoreError as error:  # of the credentials

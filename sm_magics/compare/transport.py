@@ -11,7 +11,7 @@ from sm_magics.compare.invocation import OPERATION, Unanswered
 from sm_magics.connection import unreached
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from sm_magics.compare.invocation import Invocation
 
@@ -22,7 +22,7 @@ _AUTOMATIC = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 
 @asynccontextmanager
 async def connected(invocation: Invocation, connections: int) -> AsyncIterator[Any]:
-    """Give the function that sends one request: of a body and headers, to status, headers and body.
+    """Give the function that sends one request, as `Direct.send` does.
 
     It raises `Unanswered`. No more than `connections` requests may be under way at a time; what is open is used again.
 
@@ -70,7 +70,10 @@ async def _by_proxy(
     ) as session:
         options: Any = {"url": URL(invocation.url, encoded=True), "proxy": proxy, "allow_redirects": False}
 
-        async def send(body: bytes, headers: Mapping[str, str]) -> tuple[int, Mapping[str, str], bytes]:
+        async def send(
+            body: bytes, headers: Mapping[str, str], connected: Callable[[], None]
+        ) -> tuple[int, Mapping[str, str], bytes]:
+            connected()  # near enough: aiohttp does not tell when it is
             try:
                 async with session.post(data=body, headers=headers, **options) as response:
                     told = {name.lower(): value for name, value in response.headers.items()}
