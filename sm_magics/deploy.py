@@ -6,7 +6,6 @@ Where that fails, what this run had made is taken back, unless the endpoint uses
 from __future__ import annotations
 
 import itertools
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sm_magics import alarms
@@ -128,8 +127,7 @@ def _carry_out(
     for left in itertools.count(RETRIES - 1, -1):
         live = observe(connection, target)
         while live.in_progress:
-            for seen in settle(connection, target.endpoint, clock, timeout):
-                yield replace(seen, earlier=True)
+            yield from settle(connection, target.endpoint, clock, timeout)
             live = observe(connection, target)
         steps = plan(target, live)
         yield Planned(steps)

@@ -131,7 +131,7 @@ class InvokeError(SmError):
 
 
 class Detached(_Short, KeyboardInterrupt):
-    """The user interrupted the waiting; the service goes on with what it was asked.
+    """The user interrupted; the service goes on with what it was asked, and the text says what that is.
 
     A KeyboardInterrupt, so that Run All stops.
     """

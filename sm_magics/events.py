@@ -6,10 +6,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sm_magics.plan import Action, Plan
     from sm_magics.watch import Snapshot
 
-__all__ = ["Called", "Calling", "Event", "Planned", "Reached", "Seen"]
+__all__ = ["Called", "Calling", "Event", "Planned", "Reached", "Seen", "interrupted"]
+
+_OF_THE_ENDPOINT = frozenset(
+    {"CreateEndpoint", "UpdateEndpoint", "UpdateEndpointWeightsAndCapacities", "DeleteEndpoint"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +56,23 @@ class Reached:
 
 
 Event = Planned | Calling | Called | Seen | Reached
+
+
+def interrupted(happened: Sequence[object]) -> tuple[str, str]:
+    """Return what an interrupt after these events leaves: what was done and goes on, and how to go on oneself."""
+    called = [each.action.operation for each in happened if isinstance(each, Called)]
+    of_endpoint = [each for each in called if each in _OF_THE_ENDPOINT]
+    done = ", ".join(called) or "nothing"
+    from_there = "run the cell again to go on from there"
+    match happened[-1] if happened else None:
+        case Seen(earlier=True):
+            told = "stopped waiting; a change that was asked for before goes on by itself"
+            return f"{told}, and of this cell {done} was done", "run the cell again"
+        case Calling(action):
+            told = f"stopped in the middle of {action.operation}; done before: {done}"
+            return told, f"%sm_status shows whether it was accepted; {from_there}"
+        case Seen() if not any(isinstance(each, Planned) for each in happened):
+            return "stopped waiting; what was asked for before goes on by itself", "run the cell again to go on waiting"
+    if of_endpoint:
+        return f"stopped waiting; {of_endpoint[-1]} was asked for, and goes on by itself", from_there
+    return f"stopped before the endpoint was touched; done so far: {done}", from_there

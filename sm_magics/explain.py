@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 
 from sm_magics.errors import ServiceError
 from sm_magics.logs import Log, plain
-from sm_magics.watch import described
+from sm_magics.watch import described, parts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sm_magics.connection import Connection
 
-__all__ = ["LogTail", "failing_variant", "log_tail", "rung"]
+__all__ = ["LogTail", "failing_variant", "left_over", "log_tail", "rung"]
 
 TAIL_LINES = 6
 MOST_READ = 1_000  # lines, to count those that are alike
@@ -55,6 +55,18 @@ def rung(connection: Connection, names: Sequence[str], reason: str) -> list[tupl
 
 def _names(text: str, name: str) -> bool:
     return re.search(rf"(?<![\w/-]){re.escape(name)}(?![\w/-])", text) is not None
+
+
+def left_over(connection: Connection, endpoint: str, config: str | None) -> list[str]:
+    """Return what is there of a config that an endpoint did not come to serve: itself, and the models of it alone."""
+    try:
+        used = parts(connection, endpoint)
+        made = connection.describe("EndpointConfig", config) if config and config not in used else None
+    except ServiceError:
+        return []  # no reason to fail either
+    variants = (*made["ProductionVariants"], *(made.get("ShadowProductionVariants") or ())) if made else ()
+    models = dict.fromkeys(each["ModelName"] for each in variants if each.get("ModelName", "") not in {"", *used})
+    return [f"endpoint config {config}", *(f"model {each}" for each in models)] if made else []
 
 
 def log_tail(connection: Connection, endpoint: str, variant: str | None) -> LogTail | None:

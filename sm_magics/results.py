@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sm_magics import plan as plans
     from sm_magics.compare.load import Load, Tally
     from sm_magics.connection import ArtifactStore
+    from sm_magics.explain import LogTail
     from sm_magics.faults import Fault
     from sm_magics.invoke import Answer, Invocations, Row, Target
     from sm_magics.logs import Entry
@@ -60,6 +61,8 @@ class Endpoint(Shown):
         The cell that would reproduce it, where that was asked for.
     store
         Where captured data is found.
+    log
+        The last lines that the instances of one that has failed printed.
     """
 
     snapshot: Snapshot
@@ -70,6 +73,7 @@ class Endpoint(Shown):
     body: str | None = None
     quiet: bool = False
     store: ArtifactStore | None = field(default=None, compare=False)
+    log: LogTail | None = None
 
     def captured(self) -> list[str]:
         """Return the files that data capture has written by now: `pandas.read_json(each, lines=True)` reads one."""
@@ -97,7 +101,7 @@ class Endpoint(Shown):
         from sm_magics.render import views
 
         done = None if self.done is None else views.done(self.done, verified=self.verified)
-        return views.endpoint(self.snapshot, self.config, self.where, done=done, body=self.body)
+        return views.endpoint(self.snapshot, self.config, self.where, done=done, body=self.body, log=self.log)
 
 
 @dataclass(frozen=True, repr=False)

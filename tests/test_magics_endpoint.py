@@ -168,17 +168,41 @@ class TestInterrupting:
             ran = notebook.cell(cell)
         assert isinstance(ran.error, Detached)
         assert ran.shown.endswith(
-            "Detached: stopped waiting; what was asked for so far goes on by itself\n"
+            "Detached: stopped waiting; CreateEndpoint was asked for, and goes on by itself\n"
             "  run the cell again to go on from there\n"
         )
         notebook.session.clock = usual
         assert notebook.run(cell).result.verified
 
+    def test_what_was_not_asked_for_yet_is_not_said_to_go_on(self, notebook, name, paused):
+        with paused():
+            notebook.run(f"%%sm_endpoint {name} --no-wait\nvariants: {{A: $linear}}")
+            other = f"%%sm_endpoint {name}{{}}\nvariants: {{{{A: $xgb}}}}"
+            for line in (other, f"%sm_delete {name} --yes{{}}"):
+                text = notebook.fails(line.format(" --timeout 100ms"), DeployError)
+                assert f"endpoint '{name}' is still Creating after 0.1 s\n  that was asked for before, and " in text
+                assert "nothing that this cell asks for was done yet" in text
+            notebook.session.clock = Clock(sleep=_interrupted)
+            for line in (other, f"%sm_delete {name} --yes{{}}"):
+                assert notebook.fails(line.format(""), Detached) == (
+                    "stopped waiting; a change that was asked for before goes on by itself, "
+                    "and of this cell nothing was done\n  run the cell again"
+                )
+
     def test_waiting_for_a_status_can_be_interrupted_too(self, notebook, name, paused):
         with paused():
             notebook.run(f"%%sm_endpoint {name} --no-wait\nvariants: {{A: $linear}}")
             notebook.session.clock = Clock(sleep=_interrupted)
-            assert isinstance(notebook.cell(f"%sm_status {name} --wait").error, Detached)
+            told = notebook.fails(f"%sm_status {name} --wait", Detached)
+        assert told.startswith("stopped waiting; what was asked for before goes on by itself\n")
+
+    def test_any_other_magic_can_be_stopped_without_a_traceback(self, notebook, monkeypatch):
+        def interrupt():
+            raise KeyboardInterrupt
+
+        monkeypatch.setattr(notebook.session, "connection", interrupt)
+        for line in ("%%sm_endpoint x\nvariants: {A: $linear}", "%sm_list"):
+            assert notebook.fails(line, Detached) == "stopped"
 
 
 def _interrupted(_seconds):
@@ -285,7 +309,7 @@ class TestShowing:
         notebook.run(f"%%sm_endpoint {name}\nvariants: {{A: $linear}}")
         with paused():
             asked = notebook.run(f"%%sm_endpoint {name} --no-wait\nvariants: {{A: $xgb}}").shown
-            for shown in (asked, notebook.run(f"%sm_status {name}").shown):
+            for shown in (asked, *(notebook.run(f"{line} {name}").shown for line in ("%sm_status", "%sm_endpoint"))):
                 rows = [line.split()[:3] for line in shown.split("\n")]
                 assert ["phase", "starting", "the"] in rows
                 assert ["new", "A", "starting"] in rows
@@ -320,6 +344,40 @@ class TestShowing:
             notebook.run(f"%%sm_endpoint {name} --no-wait\nvariants: {{A: $linear}}")
             notebook.session.clock = Clock(sleep=lambda seconds: (held.close(), time.sleep(seconds)))
             assert notebook.run(f"%sm_status {name} --wait").result.status == "InService"
+
+    def test_waiting_for_what_fails_is_an_error_with_its_reason_and_what_is_left_over(self, notebook, name, paused):
+        notebook.run(f"%%sm_endpoint {name}\nvariants: {{A: $linear}}")
+        usual = notebook.session.clock
+        bad = (
+            f"%%sm_endpoint {name} --no-wait -o ep\nvariants:\n  A: {{model: {{image: xgboost@3.0-5, data: $corrupt}}}}"
+        )
+        with contextlib.ExitStack() as held:
+            held.enter_context(paused())
+            notebook.run(bad)
+            coming = notebook.variables["ep"].snapshot.pending_config
+            notebook.session.clock = Clock(sleep=lambda seconds: (held.close(), time.sleep(seconds)))
+            text = notebook.fails(f"%sm_status {name} --wait -o ep", DeployError)
+        notebook.session.clock = usual
+        assert f"the update of endpoint '{name}' failed and was rolled back; it serves config" in text
+        assert "did not pass the ping health check" in text
+        assert f"last lines of /aws/sagemaker/Endpoints/{name}/A/" in text
+        assert f"left over: endpoint config {coming}, model {name}-" in text
+        assert notebook.variables["ep"].status == "InService"
+        again = notebook.fails(f"%sm_status {name} --wait", DeployError)  # also for who comes too late
+        assert "failed and was rolled back" in again
+        notebook.run(f"%%sm_endpoint {name}\nvariants: {{A: $xgb}}")
+        assert notebook.run(f"%sm_status {name} --wait").result.status == "InService"
+
+    def test_a_creation_that_failed_says_what_to_do_whoever_looks(self, notebook, name):
+        bad = f"%%sm_endpoint {name} --no-wait\nvariants:\n  A: {{model: {{image: xgboost@3.0-5, data: $corrupt}}}}"
+        notebook.run(bad)
+        text = notebook.fails(f"%sm_status {name} --wait", DeployError)
+        assert f"endpoint '{name}' has failed: The primary container" in text
+        assert f"or delete it: %sm_delete {name} --yes" in text
+        shown = notebook.run(f"%sm_status {name}").shown
+        assert "instances" not in shown  # there are none
+        assert f"Last lines of /aws/sagemaker/Endpoints/{name}/A/" in shown
+        assert f"Run its cell again, mended, which replaces it, or delete it: %sm_delete {name} --yes" in shown
 
     def test_waiting_for_what_has_settled_is_over_at_once(self, notebook, served):
         assert notebook.run(f"%sm_status {served} --wait --timeout 1s").result.status == "InService"

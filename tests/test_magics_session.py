@@ -97,7 +97,7 @@ class TestFollowing:
             yield seen("Creating")
             raise KeyboardInterrupt
 
-        with pytest.raises(Detached, match="what was asked for so far goes on by itself"):
+        with pytest.raises(Detached, match="what was asked for before goes on by itself\n  run the cell again"):
             session.follow(events(), given())
 
     def test_an_error_passes_through(self, session):

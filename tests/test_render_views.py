@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from sm_magics.explain import LogTail
 from sm_magics.faults import Fault
 from sm_magics.inventory import Deletion, Inventory, Owned
 from sm_magics.plan import Action, Plan
@@ -64,6 +65,29 @@ class TestEndpoint:
     def test_instances_that_are_missing_are_counted(self):
         moving = (VariantState("A", 1.0, 1.0, 1, 3),)
         assert "1 of 3 × ml.m5.large" in " ".join(row_of(views.endpoint(snapshot(variants=moving), CONFIG, "h"), "A"))
+
+    def test_where_no_instance_is_ready_it_says_so_and_where_to_look(self):
+        dead = (VariantState("A", 1.0, 1.0, 0, 4), VariantState("B", 1.0, 1.0, 2, 2))
+        lines = shown(views.endpoint(snapshot(variants=dead), CONFIG, "h"))
+        assert lines[-1] == "  No instance of A is ready. What they printed: %sm_logs boston"
+        assert "0 of 4 × ml.m5.large" in "\n".join(lines)
+        assert row_of(views.endpoints([snapshot(variants=dead)], "h"), "boston")[-3:] == ["2", "of", "6"]
+        assert "No instance" not in "\n".join(shown(views.endpoint(snapshot(), CONFIG, "h")))
+
+    def test_a_creation_that_failed_has_its_log_and_what_to_do_and_no_empty_table(self):
+        failed = snapshot(status="Failed", variants=(), failure_reason="no ping")
+        log = LogTail("/aws/x/A/i-1", ("cannot load", "the model"))
+        assert shown(views.endpoint(failed, CONFIG, "h", log=log))[3:] == [
+            "  connection  h",
+            "",
+            "  Reason: no ping",
+            "",
+            "  Last lines of /aws/x/A/i-1:",
+            "    cannot load",
+            "    the model",
+            "",
+            "  Run its cell again, mended, which replaces it, or delete it: %sm_delete boston --yes",
+        ]
 
     def test_a_shadow_says_how_much_is_copied_to_it(self):
         shadow = {"VariantName": "New", "ModelName": "model-n", "InstanceType": "ml.m5.large"}

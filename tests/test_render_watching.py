@@ -147,7 +147,7 @@ def test_a_change_that_was_asked_for_before_is_told_as_one():
     for snapshot in (moving(0.1), Snapshot("boston", ARN, "Creating", "c", (), "c", ())):
         assert "was asked for before" not in text.render(watching(snapshot))
         assert text.render(watching(snapshot, earlier=True)).split("\n")[-1] == (
-            "  This change was asked for before. It is waited for, and then the cell's own is planned anew."
+            "  This change was asked for before. It is waited for; what this cell asks for comes then."
         )
 
 

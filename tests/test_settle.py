@@ -10,7 +10,7 @@ from sm_magics.advice import ALARMED
 from sm_magics.errors import DeployError
 from sm_magics.events import Reached, Seen
 from sm_magics.plan import Action, Plan
-from sm_magics.settle import GRACE_SECONDS, LOOKS, accepted, gone, settle, uses, verified
+from sm_magics.settle import GRACE_SECONDS, LOOKS, accepted, awaited, gone, settle, uses, verified
 from sm_magics.target import Share
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/boston"
@@ -215,6 +215,44 @@ def test_an_accepted_endpoint_that_is_never_found_was_deleted(fake_connection, f
 def test_settling_waits_for_whatever_comes_of_it(fake_connection, fake_clock):
     connection = fake_connection(describe_endpoint=[told("Creating"), told("Failed")])
     assert [each.snapshot.status for each in settle(connection, "boston", fake_clock, 60)] == ["Creating", "Failed"]
+
+
+class TestAwaiting:
+    """Who waits for what another cell asked for knows only what DescribeEndpoint tells."""
+
+    @pytest.fixture
+    def wait(self, fake_connection, fake_clock):
+        def wait(*answers, timeout=60, **script):
+            logs = {"describe_log_streams": [{"logStreams": []}], **script}
+            connection = fake_connection(describe_endpoint=answers, **logs)
+            return [each.snapshot.status for each in awaited(connection, "boston", fake_clock, timeout)]
+
+        return wait
+
+    def test_what_ends_in_service_on_the_config_that_was_coming_is_well(self, wait):
+        coming = told("Updating", "old", PendingDeploymentSummary={"EndpointConfigName": "new"})
+        assert wait(coming, told()) == ["Updating", "InService"]
+
+    def test_what_was_deleted_is_over(self, wait, missing):
+        assert wait(told("Deleting"), missing) == ["Deleting"]
+
+    def test_another_config_than_the_one_that_was_coming_is_a_rollback_and_its_parts_are_named(self, wait):
+        coming = told("Updating", "old", PendingDeploymentSummary={"EndpointConfigName": "new"})
+        configs = {"new": ["shared", "candidate"], "old": ["shared"]}
+
+        def describe(EndpointConfigName):  # noqa: N803 - boto3's
+            return {"ProductionVariants": [{"ModelName": each} for each in configs[EndpointConfigName]]}
+
+        with pytest.raises(DeployError, match=r"rolled back; it serves config 'old': the service gives") as caught:
+            wait(coming, told(config="old"), describe_endpoint_config=[describe])
+        assert caught.value.hint == (
+            "left over: endpoint config new, model candidate; %sm_delete boston --yes deletes all with the endpoint"
+        )
+
+    def test_it_does_not_wait_for_ever(self, wait):
+        with pytest.raises(DeployError, match="still Updating after 60 s") as caught:
+            wait(told("Updating"))
+        assert caught.value.hint == "it goes on by itself; follow it: %sm_status boston --wait"
 
 
 def test_gone_waits_until_there_is_none_even_when_a_look_comes_too_early(fake_connection, fake_clock, missing):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.magic import Magics, cell_magic, line_cell_magic, line_magic, no_var_expand
 from IPython.core.magic_arguments import magic_arguments
 
+from sm_magics.errors import Detached
 from sm_magics.magics.options import HelpAsked, parse, usage
 
 if TYPE_CHECKING:
@@ -42,7 +43,12 @@ def magic(kind: str, *options: Callable[[Any], Any]) -> Callable[[Any], Any]:
                 given = parse(run, line)
             except HelpAsked:
                 return _help(run)
-            result = method(self, given, cell)
+            try:
+                result = method(self, given, cell)
+            except Detached:
+                raise
+            except KeyboardInterrupt:
+                raise Detached("stopped") from None
             if result is not None:
                 self.session.keep(getattr(given, "out", None), result)  # which shows itself when it is asked for
                 if getattr(given, "quiet", False):

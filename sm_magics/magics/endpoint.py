@@ -77,9 +77,10 @@ class EndpointMagics(SmMagics):
     def sm_status(self, given: argparse.Namespace, _cell: str | None) -> Any:
         """Show an endpoint, or the table of all endpoints; with --wait, once it has settled.
 
-        During an update that is both fleets, the phase, and how far the traffic has moved.
+        During an update that is both fleets, the phase, and how far the traffic has moved. With --wait it is an error
+        when what was waited for has failed, or was rolled back.
         """
-        from sm_magics.settle import settle
+        from sm_magics.settle import awaited
 
         if given.name is None:
             refuse(given, "name the endpoint to wait for", wait=None, timeout=None)
@@ -88,10 +89,9 @@ class EndpointMagics(SmMagics):
             refuse(given, "it goes with --wait", wait=None, timeout=None)
         connection = self.session.connection()
         snapshot = find_endpoint(connection, given.name)
-        if given.wait and not snapshot.settled:
+        if given.wait:
             timeout = self.session.timeout(given)
-            events = settle(connection, given.name, self.session.clock, timeout)
-            self.session.follow(events, given)
+            self._followed(given, connection, awaited(connection, snapshot.name, self.session.clock, timeout))
             snapshot = find_endpoint(connection, given.name)
         return _result(connection, snapshot)
 
@@ -127,17 +127,21 @@ class EndpointMagics(SmMagics):
         connection = self.session.connection()
         return Listing(inventory(connection), connection.label)
 
-    def _follow(self, given: argparse.Namespace, connection: Connection, events: Any) -> Endpoint:
-        """Show the events of a deployment and return the endpoint; a failed one is kept by `-o` before it is raised."""
-        from sm_magics.events import Called, Reached
-
+    def _followed(self, given: argparse.Namespace, connection: Connection, events: Any) -> list[Any]:
+        """Show events and return them; an endpoint that failed is kept by `-o` before that is raised."""
         try:
-            happened = self.session.follow(events, given)
+            return self.session.follow(events, given)
         except DeployError as error:
             if error.snapshot is not None and given.out is not None:
                 with suppress(ServiceError):  # which would hide why it failed
                     self.session.keep(given.out, _result(connection, error.snapshot))
             raise
+
+    def _follow(self, given: argparse.Namespace, connection: Connection, events: Any) -> Endpoint:
+        """Show the events of a deployment and return the endpoint."""
+        from sm_magics.events import Called, Reached
+
+        happened = self._followed(given, connection, events)
         done = [each.action for each in happened if isinstance(each, Called)]
         reached = happened[-1]
         assert isinstance(reached, Reached)  # noqa: S101 - what a deployment that does not raise ends with
@@ -191,9 +195,13 @@ def find_endpoint(connection: Connection, endpoint: str) -> Snapshot:
 
 
 def _result(connection: Connection, snapshot: Any, *, done: Any = None, verified: bool = True) -> Endpoint:
+    from sm_magics.explain import failing_variant, log_tail
     from sm_magics.results import Endpoint
     from sm_magics.watch import with_alarms
 
-    snapshot = with_alarms(connection, snapshot)
+    snapshot, log = with_alarms(connection, snapshot), None
     config = connection.describe("EndpointConfig", snapshot.config_name)
-    return Endpoint(snapshot, config, connection.label, done=done, verified=verified, store=connection.artifacts)
+    if snapshot.status == "Failed":
+        log = log_tail(connection, snapshot.name, failing_variant(snapshot.failure_reason or ""))
+    where, store = connection.label, connection.artifacts
+    return Endpoint(snapshot, config, where, done=done, verified=verified, store=store, log=log)

@@ -127,9 +127,9 @@ class Session:
         Raises
         ------
         Detached
-            When the user interrupts: what was asked for so far goes on by itself.
+            When the user interrupts: it says what was asked for, which goes on by itself, and what was not.
         """
-        from sm_magics.events import Seen
+        from sm_magics.events import Seen, interrupted
         from sm_magics.live.display import Nothing, choose
         from sm_magics.logs import Printed
 
@@ -143,8 +143,7 @@ class Session:
                 happened.append(event)
         except KeyboardInterrupt:
             if not calm:
-                told = "stopped waiting; what was asked for so far goes on by itself\n  run the cell again to go on"
-                raise Detached(f"{told} from there") from None
+                raise Detached("\n  ".join(interrupted(happened))) from None
         finally:
             display.close()
         return happened

@@ -12,8 +12,9 @@ from sm_magics.render.watching import update
 from sm_magics.target import percent
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from sm_magics.explain import LogTail
     from sm_magics.faults import Fault
     from sm_magics.inventory import Deletion, Inventory
     from sm_magics.plan import Action, Plan
@@ -43,13 +44,14 @@ _ALL_OF_IT = {
 }
 
 
-def endpoint(
+def endpoint(  # noqa: PLR0913 - what may be said of one endpoint
     snapshot: Snapshot,
     config: Mapping[str, Any] | None,
     where: str,
     *,
     done: str | None = None,
     body: str | None = None,
+    log: LogTail | None = None,
 ) -> View:
     """Return the card of an endpoint: what serves, with which weight, on what, and what was just done to it.
 
@@ -65,19 +67,34 @@ def endpoint(
         What was done to it, in a sentence.
     body
         The cell that would reproduce the endpoint.
+    log
+        What the instances of one that has failed printed last.
     """
     about = (("connection", where), *_capture(snapshot.raw))
-    blocks: list[Block] = list(update(snapshot, about)) or [
-        Facts((("config", snapshot.config_name), *about)),
-        _variants(snapshot, config),
-    ]
+    blocks: list[Block] = list(update(snapshot, about)) or [Facts((("config", snapshot.config_name), *about))]
+    if len(blocks) == 1 and (snapshot.variants or snapshot.pending):
+        blocks.append(_variants(snapshot, config))
     if snapshot.failure_reason:
         blocks.append(Note(f"Reason: {snapshot.failure_reason}", "bad"))
+    blocks += _trouble(snapshot, log)
     if done is not None:
         blocks.append(Note(done))
     if body is not None:
         blocks.append(Code(f"%%sm_endpoint {snapshot.name}\n{body}", "The cell that would reproduce it:"))
     return View(f"Endpoint {snapshot.name}", badge(snapshot.status), tuple(blocks))
+
+
+def _trouble(snapshot: Snapshot, log: LogTail | None) -> Iterator[Block]:
+    """Yield what there is to see and to do where nothing answers."""
+    name = snapshot.name
+    if log is not None:
+        yield Code("\n".join(log.lines), f"Last lines of {log.stream}:")
+    if snapshot.status == "Failed":
+        yield Note(f"Run its cell again, mended, which replaces it, or delete it: %sm_delete {name} --yes")
+    dead = [each.name for each in snapshot.variants if each.wanted_count and each.count == 0]
+    if snapshot.status == "InService" and dead:
+        told = f"No instance of {' and '.join(dead)} is ready. What they printed: %sm_logs {name}"
+        yield Note(told, "bad")
 
 
 def _variants(snapshot: Snapshot, config: Mapping[str, Any] | None) -> Table:
@@ -170,7 +187,7 @@ def endpoints(snapshots: Iterable[Snapshot], where: str) -> View:
             each.status,
             ", ".join(state.name for state in each.variants or each.pending),
             _traffic(each.variants or each.pending),
-            str(sum(state.count or 0 for state in each.variants)),
+            _ready(each.variants),
         )
         for each in snapshots
     )
@@ -183,6 +200,13 @@ def endpoints(snapshots: Iterable[Snapshot], where: str) -> View:
     )
     block: Block = Table(columns, rows) if rows else Note("There are no endpoints yet.")
     return View(f"Endpoints · {where}", None, (block,))
+
+
+def _ready(states: Sequence[VariantState]) -> str:
+    """Return how many instances there are, and of how many where some are missing."""
+    count = sum(each.count or 0 for each in states)
+    wanted = sum(each.wanted_count or 0 for each in states)
+    return f"{count} of {wanted}" if count < wanted else str(count)
 
 
 def _traffic(states: Sequence[VariantState]) -> str:

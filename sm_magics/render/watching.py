@@ -28,7 +28,7 @@ _PHASES = {
     "ActivatingTraffic": "moving traffic",
     "Baking": "baking",
 }
-_EARLIER = "This change was asked for before. It is waited for, and then the cell's own is planned anew."
+_EARLIER = "This change was asked for before. It is waited for; what this cell asks for comes then."
 _STATES = {"OK": "OK", "ALARM": "in ALARM", "INSUFFICIENT_DATA": "no data yet"}
 _BAKING = re.compile(r"Baking for (\d+) seconds")
 MINUTE = 60
