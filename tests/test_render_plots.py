@@ -87,6 +87,8 @@ def test_one_point_alone_is_seen_and_many_are_a_line():
 def test_the_file_is_a_png_without_background_and_the_same_each_time(latency):
     made = plots.png([used("A", latency=latency)], WHEN)
     assert made == plots.png([used("A", latency=latency)], WHEN)
+    assert made._repr_png_() == bytes(made)
+    assert repr(made) == f"a picture: {len(made):,} bytes of PNG"
     pixels = matplotlib.image.imread(io.BytesIO(made), format="png")
     assert pixels.shape[1] == round(plots.WIDTH * plots.DPI)
     assert pixels[0, 0, 3] == pixels[-1, -1, 3] == 0

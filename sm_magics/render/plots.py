@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sm_magics.metrics import Span, Used
 
-__all__ = ["COLOURS", "DPI", "INK", "PANEL_HEIGHT", "WIDTH", "available", "figure", "plain", "png"]
+__all__ = ["COLOURS", "DPI", "INK", "PANEL_HEIGHT", "WIDTH", "Png", "available", "figure", "plain", "png"]
 
 INK = "#7b8087"  # of all words and axes: about as far from white as from black
 COLOURS = ("#3b8ad1", "#d9722e", "#2f9e68", "#ad63c4", "#b08a1e", "#d6546c", "#219aa0", "#7f78d8", "#6d9a2f", "#94785c")
@@ -30,11 +30,23 @@ def available() -> bool:
     return importlib.util.find_spec("matplotlib") is not None
 
 
-def png(used: Sequence[Used], when: Span) -> bytes:
+class Png(bytes):
+    """A PNG file that a notebook shows as the picture it is."""
+
+    __slots__ = ()
+
+    def _repr_png_(self) -> bytes:
+        return bytes(self)
+
+    def __repr__(self) -> str:
+        return f"a picture: {len(self):,} bytes of PNG"
+
+
+def png(used: Sequence[Used], when: Span) -> Png:
     """Return the picture of `figure` as a PNG file."""
     stream = io.BytesIO()
     figure(used, when).savefig(stream, format="png", dpi=DPI, transparent=True, metadata={"Software": None})
-    return stream.getvalue()
+    return Png(stream.getvalue())
 
 
 def figure(used: Sequence[Used], when: Span) -> Any:
