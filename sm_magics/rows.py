@@ -120,8 +120,8 @@ def _mixed() -> CellError:
     return CellError("--data mixes rows and single values", hint="give every row as a list of values")
 
 
-def values_of(truths: Any, number: int) -> list[Any]:
-    """Return the first `number` true values of a series, an array, or a frame of one column.
+def values_of(truths: Any, number: int, *, option: str = "--expect") -> list[Any]:
+    """Return the first `number` true values of a series, an array, or a frame of one column; `option` gave them.
 
     Raises
     ------
@@ -130,11 +130,11 @@ def values_of(truths: Any, number: int) -> list[Any]:
     """
     head = _head(truths, number)
     if head is None:
-        raise CellError(f"--expect takes values, not a {type(truths).__name__}", hint="give one true value a row")
+        raise CellError(f"{option} takes values, not a {type(truths).__name__}", hint="give one true value a row")
     if any(isinstance(each, list) and len(each) != 1 for each in head):
-        raise CellError("--expect has more than one value for a row", hint="choose the column that is predicted")
+        raise CellError(f"{option} has more than one value for a row", hint="choose the column that is predicted")
     if len(head) < number:
-        raise CellError(f"--expect has {len(head)} values for {number} rows", hint="give one true value a row")
+        raise CellError(f"{option} has {len(head)} values for {number} rows", hint="give one true value a row")
     return [each[0] if isinstance(each, list) else each for each in head]
 
 

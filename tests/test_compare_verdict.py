@@ -115,11 +115,11 @@ def test_rows_without_an_answer_are_told_and_weighed():
 def test_a_split_that_is_off_spoils_the_comparison():
     first, second = samples(1.0, 2.0)
     second = second.take(np.arange(60))
-    verdict = judged([first, second], weights={"A": 1.0, "B": 1.0})
+    verdict = judged([first, second], pairs=False, weights={"A": 1.0, "B": 1.0})
     assert verdict.cautions[0].startswith(
         "The split is not what the weights say (A 76.9% for 50.0%, B 23.1% for 50.0%; p = "
     )
-    assert not judged([first, second], weights={"A": 10.0, "B": 3.0}).cautions
+    assert not judged([first, second], pairs=False, weights={"A": 10.0, "B": 3.0}).cautions
 
 
 def test_a_comparison_that_was_looked_at_needs_more_to_say_so():

@@ -8,6 +8,7 @@ import ipywidgets
 import pytest
 from IPython import display as ipython_display
 
+from sm_magics.compare.experiment import Progress
 from sm_magics.events import Called, Calling, Planned, Reached, Seen
 from sm_magics.live.display import FIRST_SHOWN_SECONDS, LIVE_LINES, UPDATE_SECONDS, Card, Lines, Nothing, choose
 from sm_magics.logs import Entry, Printed
@@ -72,6 +73,10 @@ class TestLines:
             "boston: InService",
             "boston: Creating (A 0 of 2 ready)",
         ]
+
+    def test_a_comparison_is_told_in_tenths(self):
+        seen = [Progress("boston", done, 100, 0, 1.0) for done in (1, 5, 12, 19, 100)]
+        assert self.lines(*seen) == [f"comparing on boston: {tenth} % of 100 requests" for tenth in (0, 10, 100)]
 
     @pytest.mark.parametrize(("calls", "told"), [(0, "plan: nothing to change"), (1, "plan: 1 call")])
     def test_a_plan_is_told_in_words(self, calls, told):

@@ -56,11 +56,12 @@ class Verdict:
     cautions: tuple[str, ...] = ()
 
 
-def judge(
+def judge(  # noqa: PLR0913 - what was measured, and how
     samples: Sequence[Sample],
     measure: Measure | None,
     *,
     rng: np.random.Generator,
+    pairs: bool = True,
     weights: Mapping[str, float] | None = None,
     peeked: bool = False,
 ) -> Verdict:
@@ -70,12 +71,13 @@ def judge(
     ----------
     measure
         None where there is no truth to measure by.
+    pairs
+        Whether all were sent the same rows.
     weights
-        The variants' weights, where each row went to one of them by those; None where each row went to all.
+        The variants' weights, where each row went to one of them by those.
     peeked
         Whether the rows were looked at while they came in, and the comparison ended when they showed enough.
     """
-    pairs = weights is None
     cautions = [*_failures(samples, pairs=pairs), *_split(samples, weights)]
     if measure is None:
         return Verdict("unknown", _agreement(samples, pairs=pairs), cautions=tuple(cautions))

@@ -43,6 +43,9 @@ class ArtifactStore(Protocol):
     def below(self, uri: str) -> list[str]:
         """Return the objects under `uri`, by names that pandas reads, in their order."""
 
+    def read(self, name: str) -> bytes:
+        """Return what is in one of the objects that `below` named."""
+
 
 class DirectoryStore:
     """The engine's own artifact store: a folder for each bucket."""
@@ -74,6 +77,9 @@ class DirectoryStore:
 
     def below(self, uri: str) -> list[str]:
         return sorted(str(each) for each in self._path(uri).rglob("[!.]*") if each.is_file())
+
+    def read(self, name: str) -> bytes:
+        return Path(name).read_bytes()
 
     def _path(self, uri: str) -> Path:
         parts = urlsplit(uri)
@@ -132,6 +138,10 @@ class S3Store:
             token = page.get("NextContinuationToken")
             request = {**request, "ContinuationToken": token} if token else None
         return found
+
+    def read(self, name: str) -> bytes:
+        body: bytes = call(self._client, "GetObject", **_place(name))["Body"].read()
+        return body
 
 
 def _place(uri: str) -> Mapping[str, str]:

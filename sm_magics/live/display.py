@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
+from sm_magics.compare.experiment import Progress
 from sm_magics.events import Called, Calling, Planned, Seen
 from sm_magics.logs import Printed, plain
-from sm_magics.render import html, observed, watching
+from sm_magics.render import compared, html, observed, watching
 from sm_magics.render.shown import bundle
 
 if TYPE_CHECKING:
@@ -145,11 +146,13 @@ def _view(event: object) -> View | None:
             return watching.watching(snapshot, earlier=earlier)
         case Printed(entries):
             return observed.following(entries[-LIVE_LINES:])
+        case Progress():
+            return compared.progress(event)
         case _:
             return None
 
 
-def _line(event: object) -> str:
+def _line(event: object) -> str:  # noqa: PLR0911 - a line for each kind
     match event:
         case Planned(plan):
             count = len(plan.actions)
@@ -162,6 +165,8 @@ def _line(event: object) -> str:
             told = "" if snapshot.settled else watching.summary(snapshot)
             whose = ", as asked for before: waiting for it first" if earlier and not snapshot.settled else ""
             return f"{snapshot.name}: {snapshot.status}" + (f" ({told})" if told else "") + whose
+        case Progress():
+            return compared.summary(event)
         case Printed(_, new):
             return "\n".join(f"{each.variant}/{each.instance}  {plain(each.text)}" for each in new)
         case _:

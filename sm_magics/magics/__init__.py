@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+from sm_magics.magics.compare import CompareMagics
 from sm_magics.magics.complete import Completer
 from sm_magics.magics.connect import ConnectMagics
 from sm_magics.magics.endpoint import EndpointMagics
@@ -22,6 +23,7 @@ FAMILIES = (
     EndpointMagics,
     ModelMagics,
     InvokeMagics,
+    CompareMagics,
     LoadMagics,
     ObserveMagics,
     FaultMagics,

@@ -129,6 +129,7 @@ class Session:
         Detached
             When the user interrupts: it says what was asked for, which goes on by itself, and what was not.
         """
+        from sm_magics.compare.experiment import Progress
         from sm_magics.events import Seen, interrupted
         from sm_magics.live.display import Nothing, choose
         from sm_magics.logs import Printed
@@ -138,7 +139,7 @@ class Session:
         try:
             for event in events:
                 display.show(event)
-                if happened and isinstance(event, Seen | Printed) and type(event) is type(happened[-1]):
+                if happened and isinstance(event, Seen | Printed | Progress) and type(event) is type(happened[-1]):
                     happened.pop()
                 happened.append(event)
         except KeyboardInterrupt:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.render.shown import Shown
+from sm_magics.results.compared import Compared
 from sm_magics.results.observed import Loaded, Logs, Metrics
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Card",
+    "Compared",
     "Deleted",
     "Endpoint",
     "EndpointTable",

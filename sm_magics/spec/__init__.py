@@ -12,6 +12,7 @@ from sm_magics.spec.deployment import policy_words
 from sm_magics.spec.endpoint import parse_endpoint
 from sm_magics.spec.explain import explain, words
 from sm_magics.spec.model import parse_model
+from sm_magics.spec.options import parse_options
 from sm_magics.spec.types import (
     AlarmSpec,
     EndpointSpec,
@@ -42,6 +43,7 @@ __all__ = [
     "is_path",
     "parse_endpoint",
     "parse_model",
+    "parse_options",
     "policy_words",
     "resolve",
     "suggest",

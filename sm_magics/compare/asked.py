@@ -1,0 +1,284 @@
+"""What a line or a cell asks to have compared, checked against the endpoint, and made into a comparison."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sm_magics.compare.captured import from_capture, truths_by_id
+from sm_magics.compare.comparison import concluded
+from sm_magics.compare.exchange import prediction_of
+from sm_magics.compare.experiment import Design, Run, run
+from sm_magics.compare.measures import measure_of
+from sm_magics.errors import CellError
+from sm_magics.rows import SERIALIZERS, csv_line, values_of
+from sm_magics.spec import resolve
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from sm_magics.compare.comparison import Comparison
+    from sm_magics.compare.exchange import Answer, Prediction
+    from sm_magics.compare.experiment import Progress
+    from sm_magics.connection import Connection
+
+__all__ = ["Asked", "asked", "compare"]
+
+MOST_CONCURRENT = 256
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """A comparison that can begin: following `progress` makes it, and `compare` says what it found."""
+
+    run: Run
+    progress: Generator[Progress]
+    by: tuple[str, NDArray[Any]] | None
+    prices: Mapping[str, float] | None
+    captured: bool
+
+
+def compare(wanted: Asked) -> Comparison:
+    """Return what a comparison found so far; where it was interrupted, nothing more is sent."""
+    wanted.progress.close()
+    return concluded(wanted.run, by=wanted.by, prices=wanted.prices, captured=wanted.captured)
+
+
+def asked(connection: Connection, told: Mapping[str, Any], variables: Mapping[str, Any]) -> Asked:
+    """Return the comparison that options ask for.
+
+    Parameters
+    ----------
+    told
+        The options of `%sm_compare` by their names; texts that begin with `$` are looked up in `variables`.
+
+    Raises
+    ------
+    CellError
+        When the options contradict each other, or do not fit the endpoint or the data.
+    """
+    _check_tools()
+    told = {key: resolve(each, variables) if _is_name(each) else each for key, each in told.items()}
+    _check(told)
+    described, weights = _variants(connection, told["name"], told.get("variants"))
+    truth = told.get("target") is not None
+    measure = measure_of(told["metric"], told.get("better")) if truth else None
+    design = Design(
+        described["EndpointName"],
+        weights,
+        pairs=bool(not told["from_capture"] and (told["paired"] or (truth and not told["split"]))),
+        measure=measure,
+        until=told.get("until") is not None,
+        seed=told["seed"],
+        concurrency=told["concurrency"],
+        content_type=told["content_type"],
+        accept=told.get("accept"),
+        serialize=_serializer(told),
+        parse=_parser(told.get("parse")),
+    )
+    _check_design(design)
+    prices = _prices(connection, described, told.get("price"))
+    if told["from_capture"]:
+        made = from_capture(design, _captured(connection, described), truths_by_id(told["target"]))
+        return Asked(made, _nothing_sent(), None, prices, captured=True)
+    data = told["data"]
+    count = _count(data, told.get("rows"))
+    truths = _truths(told["target"], count, data) if truth else None
+    count = len(truths) if truths is not None else count
+    by = _by(told.get("by"), data, count)
+    order = (
+        np.random.default_rng(design.seed).permutation(count) if design.until and count and not _flows(data) else None
+    )
+    made = Run(design, truths=truths if order is None or truths is None else truths[order], order=order)
+    return Asked(made, run(connection, made, data, count=count), by, prices, captured=False)
+
+
+def _nothing_sent() -> Generator[Progress]:
+    yield from ()
+
+
+def _is_name(value: Any) -> bool:
+    return isinstance(value, str) and value.startswith("$")
+
+
+def _check_tools() -> None:
+    from importlib.util import find_spec
+
+    missing = [each for each in ("scipy", "sklearn", "statsmodels", "pandas") if find_spec(each) is None]
+    if missing:
+        told = f"comparing needs {', '.join(missing)}"
+        raise CellError(told, hint="install what it needs: pip install 'sm-magics[compare]'")
+
+
+def _check(told: Mapping[str, Any]) -> None:
+    """Raise when options contradict each other."""
+    _check_source(told)
+    _check_truth(told)
+    for key in ("rows", "concurrency"):
+        if told.get(key) is not None and told[key] < 1:
+            raise CellError(f"--{key} {told[key]}: it takes at least 1")
+    if told["concurrency"] > MOST_CONCURRENT:
+        raise CellError(f"--concurrency {told['concurrency']}: it takes at most {MOST_CONCURRENT}")
+
+
+def _check_source(told: Mapping[str, Any]) -> None:
+    if told["paired"] and told["split"]:
+        raise CellError("--paired and --split say the opposite of each other", hint="keep one of the two")
+    if told["from_capture"]:
+        for key in ("data", "paired", "split", "until", "rows", "by"):
+            if told.get(key) is not None and told[key] is not False:
+                raise CellError(f"--{key} does not go with --from-capture, which sends nothing", hint="leave it out")
+        if told.get("target") is None:
+            raise CellError("--from-capture needs --target: the truths by InferenceId")
+    elif told.get("data") is None:
+        raise CellError("nothing to send", hint="add --data $rows, or --from-capture")
+
+
+def _check_truth(told: Mapping[str, Any]) -> None:
+    if told.get("target") is not None and told.get("metric") is None:
+        raise CellError(
+            "by which metric?", hint="add --metric rmse, mae, mape, r2, accuracy, f1, auc, logloss or $yours"
+        )
+    if told.get("target") is None and told.get("metric") is not None:
+        raise CellError("--metric needs true values", hint="add --target $values")
+    if told.get("by") is not None and told.get("target") is None:
+        raise CellError("--by shows quality, which needs true values", hint="add --target $values")
+
+
+def _check_design(design: Design) -> None:
+    if not design.until:
+        return
+    if not design.pairs or design.measure is None:
+        raise CellError("--until significant needs rows that go to every variant", hint="add --target, without --split")
+    if design.measure.losses is None:
+        told = f"--until significant needs a metric that is a mean over rows, which {design.measure.name} is not"
+        raise CellError(told, hint="take rmse, mae, mape, r2, accuracy or logloss; or leave --until out")
+
+
+def _variants(connection: Connection, endpoint: str, wanted: Any) -> tuple[Mapping[str, Any], dict[str, float]]:
+    described = connection.describe("Endpoint", endpoint)
+    if described is None:
+        raise CellError(f"there is no endpoint '{endpoint}'", hint="%sm_status shows all endpoints")
+    found = {
+        each["VariantName"]: float(each.get("DesiredWeight", 0.0)) for each in described.get("ProductionVariants", ())
+    }
+    names = list(found)
+    if wanted is not None:
+        names = wanted.split(",") if isinstance(wanted, str) else [str(each) for each in wanted]
+        for each in names:
+            if each not in found:
+                near = difflib.get_close_matches(each, found, n=1)
+                hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(found)}"
+                raise CellError(f"endpoint '{endpoint}' has no variant '{each}'", hint=hint)
+    names = list(dict.fromkeys(names))
+    if len(names) < 2:  # noqa: PLR2004 - a comparison has two sides
+        told = f"a comparison needs two variants: endpoint '{endpoint}' has {', '.join(found) or 'none'}"
+        raise CellError(
+            told, hint="add the other model as a second variant, with a weight of 0 if no user is to get it"
+        )
+    return described, {each: found[each] for each in names}
+
+
+def _serializer(told: Mapping[str, Any]) -> Callable[[Sequence[Any]], bytes]:
+    own = told.get("serialize")
+    if own is None:
+        if told["content_type"] not in SERIALIZERS:
+            hint = "say how a row is written: --serialize $function"
+            raise CellError(f"--data is sent as {' or '.join(SERIALIZERS)}", hint=hint)
+        return SERIALIZERS.get(told["content_type"], csv_line)
+    if not callable(own):
+        raise CellError(f"--serialize takes a function, not a {type(own).__name__}")
+    return partial(_bytes_of, own)
+
+
+def _bytes_of(function: Callable[[Sequence[Any]], Any], row: Sequence[Any]) -> bytes:
+    made = function(row)
+    if isinstance(made, bytes | bytearray):
+        return bytes(made)
+    if isinstance(made, str):
+        return made.encode()
+    raise CellError(f"--serialize returned a {type(made).__name__}", hint="let it return text or bytes")
+
+
+def _parser(own: Any) -> Callable[[Answer], Prediction]:
+    if own is None:
+        return prediction_of
+    if not callable(own):
+        raise CellError(f"--parse takes a function, not a {type(own).__name__}")
+    return partial(_prediction, own)
+
+
+def _prediction(function: Callable[[str], Any], answer: Answer) -> Prediction:
+    made = function(answer.body)
+    if isinstance(made, bool | int | np.number):
+        return float(made)
+    return tuple(float(each) for each in made) if isinstance(made, list | np.ndarray) else made
+
+
+def _flows(data: Any) -> bool:
+    """Whether data comes row by row, and its length is not known."""
+    return not hasattr(data, "__len__") and getattr(data, "shape", None) is None
+
+
+def _count(data: Any, most: int | None) -> int | None:
+    shape = getattr(data, "shape", None)
+    known = int(shape[0]) if shape else len(data) if hasattr(data, "__len__") else None
+    return most if known is None else min(known, most or known)
+
+
+def _truths(target: Any, count: int | None, data: Any) -> NDArray[Any]:
+    """Return the truths as an array, as many as there are rows to send."""
+    if not hasattr(target, "__len__"):
+        target = list(target)
+    whole = _count(data, None)
+    if whole is not None and len(target) != whole:
+        raise CellError(f"--target has {len(target):,} values for {whole:,} rows", hint="give one true value a row")
+    values = values_of(target, len(target) if count is None else count, option="--target")
+    made = np.asarray(values)
+    if made.dtype.kind == "O" or (made.dtype.kind == "f" and np.isnan(made).any()):
+        bad = next(at for at, each in enumerate(values) if each is None or each != each)  # noqa: PLR0124 - NaN alone differs from itself
+        raise CellError(f"--target has no value for row {bad}", hint="leave rows without a true value out")
+    return made
+
+
+def _by(told: Any, data: Any, count: int | None) -> tuple[str, NDArray[Any]] | None:
+    if told is None:
+        return None
+    if not isinstance(told, str):
+        column = np.asarray(told)
+        if count is None or len(column) < count:
+            raise CellError(f"--by has {len(column):,} values for {count or 'unknown'} rows", hint="give one a row")
+        return getattr(told, "name", None) or "by", column[:count]
+    if not hasattr(data, "columns"):
+        raise CellError("--by names a column of a data frame", hint="or give a value for each row: --by $values")
+    if told not in data.columns:
+        near = difflib.get_close_matches(told, list(map(str, data.columns)), n=1, cutoff=0.4)
+        raise CellError(f"--data has no column '{told}'", hint=f"did you mean '{near[0]}'?" if near else None)
+    return told, np.asarray(data[told])[:count]
+
+
+def _prices(connection: Connection, described: Mapping[str, Any], price: Any) -> Mapping[str, float] | None:
+    """Return what the instances of each variant cost an hour."""
+    if price is None:
+        return None
+    if not isinstance(price, dict) or not all(isinstance(each, int | float) for each in price.values()):
+        raise CellError("price takes what an instance costs an hour, by its type", hint="price: {ml.m5.large: 0.115}")
+    config = connection.describe("EndpointConfig", described["EndpointConfigName"]) or {}
+    counts = {each["VariantName"]: each.get("CurrentInstanceCount") or 1 for each in described["ProductionVariants"]}
+    types = {each["VariantName"]: each.get("InstanceType", "") for each in config.get("ProductionVariants", ())}
+    return {name: price[types[name]] * counts[name] for name in counts if types.get(name) in price}
+
+
+def _captured(connection: Connection, described: Mapping[str, Any]) -> Iterator[tuple[str, bytes]]:
+    told = described.get("DataCaptureConfig")
+    if not told:
+        hint = "add capture: {to: s3://bucket/prefix, sample: 100%} to its cell"
+        raise CellError(f"endpoint '{described['EndpointName']}' captures nothing", hint=hint)
+    for each in connection.artifacts.below(f"{told['DestinationS3Uri'].rstrip('/')}/{described['EndpointName']}"):
+        yield each, connection.artifacts.read(each)

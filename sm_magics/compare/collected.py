@@ -1,0 +1,117 @@
+"""What came back so far, in columns that grow: little memory for many rows, and samples of them at any time."""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sm_magics.compare.samples import Sample
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from sm_magics.compare.exchange import Prediction
+
+__all__ = ["Collected"]
+
+
+@dataclass
+class _Column:
+    """The answers of one variant; numbers take 8 bytes each."""
+
+    places: array[int] = field(default_factory=lambda: array("q"))
+    seconds: array[float] = field(default_factory=lambda: array("d"))
+    numbers: array[float] = field(default_factory=lambda: array("d"))
+    others: list[Prediction] | None = None  # all of them, from the first that is no number on
+
+    def add(self, place: int, prediction: Prediction, seconds: float) -> None:
+        self.places.append(place)
+        self.seconds.append(seconds)
+        if self.others is None and isinstance(prediction, float):
+            self.numbers.append(prediction)
+            return
+        if self.others is None:
+            self.others = list(self.numbers)
+        self.others.append(prediction)
+
+    def predictions(self) -> NDArray[Any]:
+        if self.others is None:
+            return np.array(self.numbers)
+        try:
+            return np.array(self.others)
+        except ValueError:  # of different lengths: nothing that can be measured, and still what was answered
+            made = np.empty(len(self.others), dtype=object)
+            made[:] = self.others
+            return made
+
+
+class Collected:
+    """The answers and the failures of a comparison.
+
+    Parameters
+    ----------
+    variants
+        Their names, in the order of the card.
+
+    Attributes
+    ----------
+    failures
+        Why a row was not answered, by its place and the variant, which is empty where the service did not say.
+    """
+
+    def __init__(self, variants: Sequence[str]) -> None:
+        self.failures: dict[tuple[int, str], str] = {}
+        self._columns = {name: _Column() for name in variants}
+
+    @property
+    def answered(self) -> int:
+        """How many answers there are."""
+        return sum(len(each.places) for each in self._columns.values())
+
+    def add(self, place: int, variant: str, prediction: Prediction, seconds: float) -> None:
+        """Keep one answer: to the row at a place of the data, by a variant, after so many seconds."""
+        self.failures.pop((place, variant), None)
+        self._columns.setdefault(variant, _Column()).add(place, prediction, seconds)
+
+    def fail(self, place: int, variant: str, why: str) -> None:
+        """Keep one failure."""
+        self.failures[place, variant] = why
+
+    def samples(self, truths: NDArray[Any] | None, below: int | None = None) -> tuple[Sample, ...]:
+        """Return a sample for each variant, in the order of the data.
+
+        Parameters
+        ----------
+        truths
+            What is true for each place, shape (n,).
+        below
+            Of the rows before this place only.
+        """
+        failed: dict[str, list[int]] = {}
+        for place, variant in self.failures:
+            if below is None or place < below:
+                failed.setdefault(variant, []).append(place)
+        return tuple(
+            self._sample(name, column, truths, below, failed.get(name, [])) for name, column in self._columns.items()
+        )
+
+    def unattributed(self) -> Mapping[int, str]:
+        """Return the failures of which it is not known who failed."""
+        return {place: why for (place, variant), why in self.failures.items() if variant not in self._columns}
+
+    @staticmethod
+    def _sample(
+        name: str, column: _Column, truths: NDArray[Any] | None, below: int | None, failed: list[int]
+    ) -> Sample:
+        places = np.array(column.places, dtype=np.int64)
+        order = np.argsort(places, kind="stable")
+        if below is not None:
+            order = order[places[order] < below]
+        known = None if truths is None else truths[places[order]]
+        seconds, predictions = np.array(column.seconds)[order], column.predictions()[order]
+        return Sample(name, places[order], known, predictions, seconds, np.array(sorted(failed), dtype=np.int64))

@@ -1,0 +1,158 @@
+"""A comparison that is over: what was measured, the verdict on it, and all of it as a frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sm_magics.compare.slices import disagreements, slices
+from sm_magics.compare.verdict import judge, value_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from sm_magics.compare.experiment import Design, Run
+    from sm_magics.compare.samples import Sample
+    from sm_magics.compare.slices import Disagreement, Slice
+    from sm_magics.compare.verdict import Verdict
+
+__all__ = ["Comparison", "concluded"]
+
+MOST_DISAGREEMENTS = 5
+SECONDS_OF_AN_HOUR = 3600
+LIVE, CAPTURED = "sent", "captured"
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """What a comparison found.
+
+    Attributes
+    ----------
+    samples
+        The answers of each variant.
+    verdict
+        What may be said.
+    values
+        The measure of each variant, NaN where there is none.
+    costs
+        What a thousand answers of each variant cost, in the unit of the prices; empty without prices.
+    seconds
+        How long it took.
+    enough
+        How many rows were enough, None where the comparison was not ended by that.
+    interrupted
+        Whether it was ended before all rows were sent.
+    column, slices
+        The column by which the rows were cut, and each part.
+    failures
+        Why rows were not answered, by their place in the data and the variant.
+    """
+
+    design: Design
+    samples: tuple[Sample, ...]
+    verdict: Verdict
+    values: Mapping[str, float]
+    disagreements: tuple[Disagreement, ...]
+    seconds: float | None
+    enough: int | None = None
+    interrupted: bool = False
+    column: str = ""
+    slices: tuple[Slice, ...] = ()
+    costs: Mapping[str, float] = field(default_factory=dict)
+    failures: Mapping[tuple[int, str], str] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """How many rows of the data were answered by at least one variant."""
+        return len(np.unique(np.concatenate([each.rows for each in self.samples])))
+
+    def to_frame(self) -> Any:
+        """Return a pandas data frame: a line for each row and variant, latency in ms, failed ones with their error."""
+        import pandas as pd
+
+        frames = [_frame(each) for each in self.samples]
+        failed = [{"row": row, "variant": name, "error": why} for (row, name), why in self.failures.items()]
+        made = pd.concat([*frames, pd.DataFrame(failed, columns=["row", "variant", "error"])], ignore_index=True)
+        return made.sort_values(["row", "variant"], kind="stable", ignore_index=True)
+
+
+def concluded(
+    made: Run,
+    *,
+    by: tuple[str, NDArray[Any]] | None = None,
+    prices: Mapping[str, float] | None = None,
+    captured: bool = False,
+) -> Comparison:
+    """Return what a run found, whether or not it came to its end.
+
+    Parameters
+    ----------
+    by
+        A column's name, and its value for each row of the data.
+    prices
+        What the instances of each variant cost an hour, together.
+    captured
+        Whether nothing was sent: the answers are those of users' requests.
+    """
+    design = made.design
+    failures = made.collected.failures
+    samples = made.collected.samples(made.truths, made.enough)
+    if made.order is not None:
+        samples = tuple(_in_order(each, made.order) for each in samples)
+        failures = {(int(made.order[place]), name): why for (place, name), why in failures.items()}
+    weights = None if design.pairs or captured else design.weights
+    verdict = judge(
+        samples,
+        design.measure,
+        pairs=design.pairs,
+        weights=weights,
+        peeked=design.until,
+        rng=np.random.default_rng(design.seed),
+    )
+    measure = design.measure
+    parts: tuple[Slice, ...] = ()
+    if by is not None and measure is not None:
+        parts = slices(samples, measure, by[1], pairs=design.pairs, rng=np.random.default_rng(design.seed))
+    return Comparison(
+        design,
+        samples,
+        verdict,
+        {each.variant: value_of(measure, each) for each in samples} if measure else {},
+        disagreements(samples, MOST_DISAGREEMENTS) if design.pairs else (),
+        None if captured else made.seconds,
+        made.enough,
+        not made.over,
+        by[0] if by is not None else "",
+        parts,
+        {
+            each.variant: prices[each.variant] / SECONDS_OF_AN_HOUR * float(each.seconds.mean()) * 1000
+            for each in samples
+            if prices and each.variant in prices and len(each)
+        },
+        failures,
+    )
+
+
+def _in_order(sample: Sample, order: NDArray[np.int64]) -> Sample:
+    """Return a sample with the rows of the data in the places of those in which they were sent."""
+    from sm_magics.compare.samples import Sample as Made
+
+    rows = order[sample.rows]
+    back = np.argsort(rows, kind="stable")
+    whole = Made(sample.variant, rows, sample.truths, sample.predictions, sample.seconds, order[sample.failed])
+    return whole.take(back)
+
+
+def _frame(sample: Sample) -> Any:
+    import pandas as pd
+
+    truths = np.full(len(sample), None) if sample.truths is None else sample.truths
+    wide = sample.predictions.ndim > 1
+    predictions = {"prediction": list(map(tuple, sample.predictions)) if wide else sample.predictions}
+    columns = {"row": sample.rows, "variant": sample.variant, "truth": truths, **predictions}
+    return pd.DataFrame({**columns, "latency_ms": sample.seconds * 1000, "error": None})

@@ -1,0 +1,83 @@
+"""What came back so far, in columns."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sm_magics.compare.collected import Collected
+
+PREDICTIONS = st.one_of(st.floats(-9, 9), st.just("cat"), st.tuples(st.floats(0, 1), st.floats(0, 1)))
+
+
+@given(st.lists(st.tuples(st.integers(0, 99), st.floats(-9, 9), st.floats(0, 9)), unique_by=lambda each: each[0]))
+def test_a_sample_has_the_answers_in_the_order_of_the_data(answers):
+    collected = Collected(["A"])
+    for place, prediction, seconds in answers:
+        collected.add(place, "A", prediction, seconds)
+    (sample,) = collected.samples(np.arange(100.0))
+    expected = sorted(answers)
+    assert list(sample.rows) == [each[0] for each in expected]
+    assert list(sample.predictions) == [each[1] for each in expected]
+    assert list(sample.seconds) == [each[2] for each in expected]
+    assert list(sample.truths) == [float(each[0]) for each in expected]
+    assert collected.answered == len(answers)
+
+
+@given(st.lists(PREDICTIONS, min_size=1, max_size=9))
+def test_predictions_of_any_kinds_are_kept_as_they_came(predictions):
+    collected = Collected(["A"])
+    for place, each in enumerate(predictions):
+        collected.add(place, "A", each, 0.1)
+    (sample,) = collected.samples(None)
+    assert len(sample.predictions) == len(predictions)
+    assert sample.truths is None
+    if len({type(each) for each in predictions}) == 1:
+        assert [tuple(each) if isinstance(each, np.ndarray) else each for each in sample.predictions] == predictions
+
+
+def test_numbers_take_eight_bytes_each():
+    collected = Collected(["A"])
+    for place in range(1000):
+        collected.add(place, "A", 1.0, 0.1)
+    column = collected._columns["A"]
+    assert column.others is None
+    assert column.numbers.itemsize * len(column.numbers) == 8000
+
+
+def test_rows_before_a_place_are_a_sample_of_their_own():
+    collected = Collected(["A", "B"])
+    for place in (3, 0, 2):
+        collected.add(place, "A", float(place), 0.1)
+    collected.fail(1, "A", "why")
+    collected.fail(5, "A", "why")
+    first, second = collected.samples(None, below=3)
+    assert list(first.rows) == [0, 2]
+    assert list(first.failed) == [1]
+    assert len(second) == 0
+
+
+def test_a_row_that_is_answered_after_all_has_not_failed():
+    collected = Collected(["A"])
+    collected.fail(0, "A", "why")
+    collected.add(0, "A", 1.0, 0.1)
+    assert collected.failures == {}
+    collected.fail(7, "", "who knows")
+    assert collected.unattributed() == {7: "who knows"}
+
+
+def test_a_variant_that_was_not_expected_is_kept_too():
+    collected = Collected(["A"])
+    collected.add(0, "Z", 1.0, 0.1)
+    assert [each.variant for each in collected.samples(None)] == ["A", "Z"]
+
+
+def test_predictions_of_different_lengths_are_kept():
+    collected = Collected(["A"])
+    collected.add(0, "A", (1.0, 2.0), 0.1)
+    collected.add(1, "A", (1.0,), 0.1)
+    (sample,) = collected.samples(None)
+    assert sample.predictions.dtype == object
+    assert sample.predictions[1] == pytest.approx((1.0,))

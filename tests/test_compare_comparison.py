@@ -1,0 +1,57 @@
+"""A comparison that is over."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from comparekit import compared
+
+
+def test_a_comparison_has_the_values_and_the_verdict():
+    made, _, _ = compared(60)
+    assert made.verdict.best == "A"
+    assert made.values["A"] < made.values["B"]
+    assert made.rows == 60
+    assert made.column == ""
+    assert len(made.disagreements) == 5
+
+
+def test_the_same_seed_says_the_same():
+    first, second = compared(60)[0], compared(60)[0]
+    assert first.verdict == second.verdict
+    assert first.verdict != compared(60, seed=1)[0].verdict
+
+
+def test_the_frame_has_every_row_and_every_failure():
+    made, _, _ = compared(20, answers={"A": lambda x: None if x == 3 else x, "B": lambda x: x + 1})
+    frame = made.to_frame()
+    assert list(frame.columns) == ["row", "variant", "truth", "prediction", "latency_ms", "error"]
+    assert len(frame) == 40
+    failed = frame[frame["error"].notna()]
+    assert failed[["row", "variant"]].to_numpy().tolist() == [[3, "A"]]
+    assert frame["latency_ms"].dropna().between(9, 12).all()
+    assert frame[(frame.row == 7) & (frame.variant == "B")].prediction.item() == 8.0
+
+
+def test_the_frame_has_probabilities_of_classes_as_they_are():
+    answers = {"A": lambda _: "0.25,0.75", "B": lambda _: "0.5,0.5"}
+    made, _, _ = compared(10, answers=answers, measure=None)
+    assert made.to_frame().prediction[0] == (0.25, 0.75)
+    assert made.to_frame().truth.isna().all()
+
+
+def test_a_thousand_answers_cost_what_the_instances_do_for_their_time():
+    made, _, _ = compared(20, prices={"A": 3.6})
+    assert made.costs == {"A": pytest.approx(3.6 / 3600 * float(made.samples[0].seconds.mean()) * 1000)}
+
+
+def test_rows_are_cut_by_a_column():
+    made, _, _ = compared(60, by=("half", np.array(["low"] * 30 + ["high"] * 30)))
+    assert made.column == "half"
+    assert [(each.label, each.rows) for each in made.slices] == [("high", 30), ("low", 30)]
+
+
+def test_a_comparison_without_truths_measures_nothing():
+    made, _, _ = compared(30, measure=None)
+    assert made.values == {}
+    assert made.verdict.outcome == "unknown"

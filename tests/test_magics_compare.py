@@ -1,0 +1,165 @@
+"""`%sm_compare` in a notebook, on a real engine."""
+
+from __future__ import annotations
+
+import json
+import time
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import TWO_VARIANTS, Deployer
+
+from sm_magics.errors import CellError, InvokeError
+from sm_magics.results import Compared
+
+
+@pytest.fixture(scope="module")
+def served(connection, linear, xgb):
+    """Return an endpoint of these tests' own: what they send moves its shares out of step for who counts exactly."""
+    Deployer(connection, {"linear": linear, "xgb": xgb}).run("sides", TWO_VARIANTS)
+    return "sides"
+
+
+@pytest.fixture
+def book(notebook):
+    notebook.variables["frame"] = pd.DataFrame(notebook.variables["X"]).add_prefix("c")
+    return notebook
+
+
+def test_each_row_goes_to_both_variants_and_the_better_one_is_named(book, served):
+    found = book.run(f"%sm_compare {served} --data $X --target $y --metric rmse").result
+    assert isinstance(found, Compared)
+    assert found.verdict.best == "Linear-Model"
+    assert [len(each) for each in found.comparison.samples] == [200, 200]
+    frame = found.to_frame()
+    linear = frame[frame.variant == "Linear-Model"]
+    expected = book.variables["linear"].predict(book.variables["X"])
+    assert linear.prediction.to_numpy(float) == pytest.approx(expected, rel=1e-3)
+
+
+def test_a_split_follows_the_weights(book, served):
+    found = book.run(f"%sm_compare {served} --data $X --target $y --metric mae --split").result
+    counts = {each.variant: len(each) for each in found.comparison.samples}
+    assert counts == pytest.approx({"Linear-Model": 160, "XGB-Model": 40}, abs=4)
+    assert found.verdict.cautions == ()
+
+
+def test_without_truths_a_split_compares_speed(book, served):
+    found = book.run(f"%sm_compare {served} --data $X --rows 30").result
+    assert found.verdict.outcome == "unknown"
+    assert found.comparison.rows == 30
+
+
+def test_a_cell_says_the_same_as_a_line(book, served):
+    line = book.run(f"%sm_compare {served} --data $frame --target $y --metric rmse --by c0 --rows 150").result
+    cell = book.run(
+        f"%%sm_compare {served} -o kept\ndata: $frame\ntarget: $y\nmetric: rmse\nby: c0\nrows: 150\n"
+        "price: {ml.m5.large: 0.115}"
+    ).result
+    assert book.variables["kept"] is cell or book.variables["kept"].verdict == cell.verdict
+    assert cell.verdict == line.verdict
+    assert [each.label for each in cell.comparison.slices] == [each.label for each in line.comparison.slices]
+    assert set(cell.comparison.costs) == {"Linear-Model", "XGB-Model"}
+
+
+def test_it_ends_when_the_rows_are_enough(book, served):
+    found = book.run(f"%sm_compare {served} --data $X --target $y --metric mae --until significant --seed 5").result
+    assert found.comparison.enough == 100
+    again = book.run(f"%sm_compare {served} --data $X --target $y --metric mae --until significant --seed 5").result
+    assert again.verdict == found.verdict
+
+
+def test_the_same_model_twice_is_no_difference(book, deployer, name):
+    deployer.run(name, "variants: {A: $xgb, B: $xgb}")
+    found = book.run(f"%sm_compare {name} --data $X --target $y --metric r2").result
+    assert found.verdict.outcome == "same"
+    assert found.verdict.sentence == "No difference: both gave the same predictions for all 200 rows."
+
+
+def first_number(told):
+    """Return the one prediction in what either container answers as JSON."""
+    while not isinstance(told, float | int):
+        told = next(iter(told.values())) if isinstance(told, dict) else told[0]
+    return told
+
+
+def test_functions_of_the_notebook_measure_write_and_read(book, served):
+    book.variables["worst"] = lambda truths, predictions: float(np.abs(truths - predictions).max())
+    book.variables["write"] = lambda row: ",".join(map(str, row))
+    book.variables["read"] = lambda body: first_number(json.loads(body))
+    how = "--serialize $write --parse $read --content-type text/csv --accept application/json"
+    what = "--data $X --target $y --metric $worst --better lower --rows 40 --variants Linear-Model,XGB-Model"
+    found = book.run(f"%sm_compare {served} {what} {how}")
+    assert found.result.comparison.design.measure.name == "<lambda>"
+    assert found.result.verdict.best == "Linear-Model"
+
+
+def test_captured_requests_are_compared_without_sending_any(book, deployer, name):
+    deployer.run(name, "variants: {A: $linear, B: $xgb}\ncapture: {to: s3://bucket/cap, sample: 100%}")
+    book.run(f"%sm_invoke {name} --data $X --rows 200 --inference-id row")
+    book.variables["truths"] = pd.Series(book.variables["y"], index=[f"row-{n}" for n in range(200)])
+    deadline = time.monotonic() + 30
+    while True:
+        ran = book.cell(f"%sm_compare {name} --from-capture --target $truths --metric rmse")
+        if ran.error is None and ran.result.comparison.rows == 200:
+            break
+        assert time.monotonic() < deadline, ran.shown
+        time.sleep(0.5)
+    assert "from captured requests" in ran.shown
+    assert ran.result.verdict.best == "A"
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ("", "nothing to send"),
+        ("--data $X --target $y", "by which metric?"),
+        ("--data $X --metric rmse", "--metric needs true values"),
+        ("--data $X --target $y --metric rmsee", "unknown metric 'rmsee'"),
+        ("--data $X --target $y --metric rmse --paired --split", "--paired and --split say the opposite"),
+        ("--data $X --target $short --metric rmse", "--target has 5 values for 200 rows"),
+        ("--data $X --target $holes --metric rmse", "--target has no value for row 3"),
+        ("--data $X --rows 0", "--rows 0: it takes at least 1"),
+        ("--data $X --concurrency 0", "--concurrency 0: it takes at least 1"),
+        ("--data $X --concurrency 9000", "--concurrency 9000: it takes at most 256"),
+        ("--data $X --by c0", "--by shows quality, which needs true values"),
+        ("--data $X --target $y --metric rmse --by c0", "--by names a column of a data frame"),
+        ("--data $frame --target $y --metric rmse --by c99", "--data has no column 'c99'"),
+        ("--data $X --until significant", "--until significant needs rows that go to every variant"),
+        ("--data $X --target $y --metric auc --until significant", "needs a metric that is a mean over rows"),
+        ("--data $X --variants Linear-Model", "a comparison needs two variants"),
+        ("--data $X --variants Linear-Model,XGB-Modell", "has no variant 'XGB-Modell'\n  did you mean 'XGB-Model'"),
+        ("--data $X --content-type image/png", "--data is sent as text/csv or application/jsonlines"),
+        ("--data $X --serialize $y", "--serialize takes a function, not a ndarray"),
+        ("--data $X --parse $y", "--parse takes a function, not a ndarray"),
+        ("--from-capture --target $y --metric rmse --data $X", "--data does not go with --from-capture"),
+        ("--from-capture", "--from-capture needs --target"),
+        ("--from-capture --target $by_id --metric rmse", "endpoint 'sides' captures nothing"),
+    ],
+)
+def test_what_cannot_be_compared_is_told(book, served, options, told):
+    holes = np.array(book.variables["y"])
+    holes[3] = np.nan
+    book.variables.update(short=[1.0] * 5, holes=holes, by_id={"a": 1.0})
+    assert told in book.fails(f"%sm_compare {served} {options}", CellError)
+
+
+def test_an_endpoint_that_is_none_is_told(book):
+    assert "there is no endpoint 'nowhere'" in book.fails("%sm_compare nowhere --data $X", CellError)
+
+
+def test_a_variant_that_takes_no_row_is_told_early(book, served):
+    book.variables["wide"] = np.ones((500, 40))
+    told = book.fails(f"%sm_compare {served} --data $wide --paired", InvokeError)
+    assert "answered none of the first 20 rows" in told
+
+
+def test_a_cell_with_wrong_keys_tells_them_all(book, served):
+    told = book.fails(f"%%sm_compare {served}\ndata: $X\nmetrik: rmse\n", CellError)
+    assert "line 3: unknown key 'metrik'" in told
+    assert "did you mean 'metric'?" in told
+    assert "rows takes a whole number" in book.fails(f"%%sm_compare {served}\ndata: $X\nrows: many", CellError)
+    assert "split is true or false" in book.fails(f"%%sm_compare {served}\ndata: $X\nsplit: maybe", CellError)
+    assert "until takes" in book.fails(f"%%sm_compare {served}\ndata: $X\nuntil: tomorrow", CellError)
+    assert "price takes what an instance costs" in book.fails(f"%%sm_compare {served}\ndata: $X\nprice: 3", CellError)
