@@ -7,6 +7,7 @@ __all__ = ["ALARMED", "advice"]
 ALARMED = "the new fleet set the alarm off and the old one serves again: mend what it answers, then try again"
 
 _COLUMNS = "send as many columns as the model was trained on, in the same order, as numbers"
+_ENDED = "nothing answers on this machine: if it was the embedded engine, run the cell again, which starts it"
 _ADVICE = (
     # why a fleet did not start
     ("did not pass the ping health check", "the container started but cannot serve the model; its log says why"),
@@ -24,6 +25,8 @@ _ADVICE = (
     ("token has expired", "renew your AWS credentials, then run the cell again"),
     ("is not authorized", "the role or your credentials lack a permission that the message names"),
     ("Rate exceeded", "AWS is asked too often: wait a moment, then run the cell again"),
+    ('Could not connect to the endpoint URL: "http://127.0.0.1', _ENDED),
+    ('valid response from endpoint URL: "http://127.0.0.1', _ENDED),
     ("Could not connect to the endpoint URL", "nothing answers there: check the network, then run the cell again"),
     ("timeout on endpoint URL", "no answer in time: check the network, then run the cell again"),
     # why an invocation failed
@@ -34,7 +37,7 @@ _ADVICE = (
     ("unable to evaluate payload", _COLUMNS),
     ("could not convert string to float", "send numbers only: encode text columns as the training did"),
     ("is not an accepted ContentType", "choose a type that the container takes: --content-type text/csv"),
-    ("invocation timed out", "a model has 60 s for an answer: send less at a time"),
+    ("invocation timed out", "none in 60 s: %sm_status NAME shows whether an instance is ready, %sm_logs NAME why not"),
     ("content length exceeded", "an invocation may carry 6 MiB: send fewer rows at a time"),
 )
 

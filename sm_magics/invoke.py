@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 from sm_magics.compare.exchange import Answer, Prediction, Request, Target, prediction_of
 from sm_magics.compare.replay import replay
-from sm_magics.connection import call
+from sm_magics.connection import call, is_forbidden
 from sm_magics.errors import InvokeError, ServiceError
 from sm_magics.rows import csv_line, rows_of, unusual, values_of
 
@@ -17,9 +17,22 @@ if TYPE_CHECKING:
 
     from sm_magics.connection import Connection
 
-__all__ = ["Answer", "Invocations", "Prediction", "Row", "Target", "invoke", "invoke_rows", "prediction_of"]
+__all__ = [
+    "Answer",
+    "Failed",
+    "Invocations",
+    "Prediction",
+    "Row",
+    "Target",
+    "invoke",
+    "invoke_rows",
+    "prediction_of",
+]
 
-BAD_REQUEST = 400  # as a container says that it cannot take a row
+BAD_REQUEST, SERVER_ERROR = 400, 500  # as a container says that it cannot take a row, and that it cannot answer
+PATIENCE = 5  # rows that may fail before any is answered
+_SERVES = frozenset({"InService", "Updating", "SystemUpdating", "RollingBack", "UpdateRollbackFailed"})
+_REFUSED = frozenset({"ValidationError", "ValidationException"})  # the call itself, whatever the row
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,16 +54,41 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Invocations:
-    """The rows that were sent to an endpoint.
+class Failed:
+    """A row that led to an error: its place in the data, its number of columns, and what was said."""
 
-    `weights` are the wanted weights of its variants; `available` is how many rows the data has, where that is known.
+    number: int
+    columns: int
+    error: InvokeError
+
+
+@dataclass(frozen=True, slots=True)
+class Invocations:
+    """The rows that were sent to an endpoint, those that were answered and those that failed.
+
+    `weights` are the wanted weights of its variants; `available` is how many rows the data has, where that is known;
+    `planned` is how many were to be sent, and `interrupted` says that the user did not let it come to that.
     """
 
     target: Target
     rows: tuple[Row, ...]
     weights: Mapping[str, float]
     available: int | None
+    failed: tuple[Failed, ...] = ()
+    planned: int = 0
+    interrupted: bool = False
+
+    @property
+    def error(self) -> InvokeError | None:
+        """What to raise for the rows that failed, None where none did."""
+        if not self.failed:
+            return None
+        first, sent = self.failed[0], len(self.rows) + len(self.failed)
+        told = f"row {first.number} ({first.columns} column{'s' if first.columns != 1 else ''}): {first.error.message}"
+        if self.planned > 1:
+            ended = "" if sent >= self.planned or self.interrupted else ", and no more were sent"
+            told = f"{len(self.failed)} of {self.planned} rows failed{ended}: first {told}"
+        return InvokeError(told, hint=first.error.hint)
 
 
 def invoke(
@@ -97,7 +135,9 @@ def invoke_rows(  # noqa: PLR0913 - what to send, where to, and what is true
     inference_id: str | None = None,
     clock: Callable[[], float] = time.perf_counter,
 ) -> Invocations:
-    """Send the first `limit` rows of `data`, one request each, in order.
+    """Send the first `limit` rows of `data`, one request each, in order; one that fails does not end it.
+
+    No more are sent once it is clear that none will be answered, or after one that took its minute in vain.
 
     Parameters
     ----------
@@ -111,41 +151,72 @@ def invoke_rows(  # noqa: PLR0913 - what to send, where to, and what is true
     CellError
         When there are no rows, or fewer truths than rows.
     InvokeError
-        When the endpoint answers a row with an error; the message names the row.
+        When nothing can be sent: there is no such endpoint, or it does not serve, or there are no credentials.
     """
     rows = rows_of(data, limit)
     known = [None] * len(rows.first) if truths is None else values_of(truths, len(rows.first))
     described = connection.describe("Endpoint", target.endpoint)
     if described is None:
         raise InvokeError(f"there is no endpoint '{target.endpoint}'", hint="%sm_status shows all endpoints")
+    _check_serving(described, target.endpoint)
     requests = (
         Request(number, serialize(row), inference_id=None if inference_id is None else f"{inference_id}-{number}")
         for number, row in enumerate(rows.first)
     )
-    sent = []
+    sent: list[Row] = []
+    failed: list[Failed] = []
+    interrupted = False
     try:
         for outcome in replay(connection, target, requests, concurrency=1, clock=clock):
-            if outcome.refusal is not None:
-                _refuse(outcome.refusal, target, data, outcome.number, rows.first[outcome.number])
-            answer, truth = outcome.answer(), known[outcome.number]
-            sent.append(Row(outcome.number, prediction_of(answer), truth, answer.variant, answer.milliseconds))
+            number, refusal = outcome.number, outcome.refusal
+            if refusal is None:
+                answer, truth = outcome.answer(), known[number]
+                sent.append(Row(number, prediction_of(answer), truth, answer.variant, answer.milliseconds))
+                continue
+            failed.append(_failed(refusal, target, data, number, rows.first[number]))
+            if _is_vain(refusal) or (not sent and len(failed) == PATIENCE):
+                break
     except ServiceError as error:
         raise _explained(error, target) from error
+    except KeyboardInterrupt:
+        interrupted = True
     weights = {each["VariantName"]: each.get("DesiredWeight", 0.0) for each in described.get("ProductionVariants", ())}
-    return Invocations(target, tuple(sent), weights, rows.available)
+    available, planned = rows.available, len(rows.first)
+    return Invocations(target, tuple(sent), weights, available, tuple(failed), planned, interrupted)
 
 
-def _refuse(refusal: ServiceError, target: Target, data: Any, number: int, row: list[Any]) -> NoReturn:
-    """Raise what became of a row that was refused, with what may be the matter with it."""
+def _check_serving(described: Mapping[str, Any], endpoint: str) -> None:
+    """Raise where nothing could answer, by what DescribeEndpoint says."""
+    status = described.get("EndpointStatus", "InService")
+    if status not in _SERVES:
+        more = f"%sm_status {endpoint} {'--wait waits for it' if status == 'Creating' else 'says more'}"
+        raise InvokeError(f"endpoint '{endpoint}' is {status}, so nothing answers", hint=more)
+
+
+def _failed(refusal: ServiceError, target: Target, data: Any, number: int, row: list[Any]) -> Failed:
+    """Return what became of a row that was refused, with what may be the matter with it."""
     told = _explained(refusal, target)
     by_model = refusal.response.get("OriginalStatusCode") == BAD_REQUEST
     hint = (unusual(data, row) if by_model else None) or told.hint
-    raise InvokeError(f"row {number} ({len(row)} columns): {told.message}", hint=hint) from refusal
+    error = InvokeError(told.message, hint=hint)
+    error.__cause__ = refusal
+    return Failed(number, len(row), error)
+
+
+def _is_vain(refusal: ServiceError) -> bool:
+    """Whether the next row would fare no better, or would take as long to fail."""
+    took_its_minute = refusal.response.get("OriginalStatusCode") == 0
+    return not refusal.response or refusal.code in _REFUSED or is_forbidden(refusal) or took_its_minute
 
 
 def _explained(error: ServiceError, target: Target) -> InvokeError:
-    told = error.response.get("OriginalMessage")
-    status = error.response.get("OriginalStatusCode")
+    told, status = error.response.get("OriginalMessage"), error.response.get("OriginalStatusCode")
     who = f"variant '{target.variant}'" if target.variant else f"endpoint '{target.endpoint}'"
-    text = f"{who} answered {status}: {told.strip()}" if told is not None else error.message
-    return InvokeError(text[:1000], hint=error.hint)
+    hint = error.hint
+    if told is None:
+        text = error.message
+    else:
+        text = f"{who} {f'answered {status}' if status else 'did not answer'}: {told.strip()}"
+        if hint is None and status and status >= SERVER_ERROR:
+            hint = "%sm_logs NAME shows what its instances printed"
+    return InvokeError(text[:1000], hint=hint and hint.replace("NAME", target.endpoint))

@@ -13,7 +13,12 @@ from sm_magics.advice import _ADVICE, advice
         ("The account-level service limit 'ml.m4.xlarge for endpoint usage' is 0 Instances", "Service Quotas"),
         ('Cannot update in-progress endpoint "arn:aws:sagemaker:us-east-1:1:endpoint/boston".', "--wait"),
         ("The security token included in the request is expired", "credentials"),
-        ('Could not connect to the endpoint URL: "http://127.0.0.1:1/"', "nothing answers"),
+        ('Could not connect to the endpoint URL: "https://api.sagemaker.us-east-1.amazonaws.com/"', "nothing answers"),
+        ('Could not connect to the endpoint URL: "http://127.0.0.1:1/"', "embedded engine"),
+        (
+            'Connection was closed before we received a valid response from endpoint URL: "http://127.0.0.1:1/".',
+            "embedded engine",
+        ),
         ('Read timeout on endpoint URL: "https://api.sagemaker.us-east-1.amazonaws.com/"', "in time"),
         ("Your invocation timed out while waiting for a response from container primary.", "60 s"),
         ("Feature size of csv inference data 6 is not consistent with feature size of trained model 8.", "columns"),

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 import io
 import itertools
+import re
 
 import numpy as np
 import pandas as pd
@@ -11,8 +12,10 @@ from invokekit import Reply, Server, connect
 from invokekit import refusal as refused
 
 from sm_magics.errors import CellError, InvokeError
-from sm_magics.invoke import Answer, Row, Target, invoke, invoke_rows, prediction_of
+from sm_magics.invoke import PATIENCE, Answer, Row, Target, invoke, invoke_rows, prediction_of
 from sm_magics.rows import json_line
+
+SLOW = "Your invocation timed out while waiting for a response from container primary."
 
 
 def answered(body, content_type="text/csv; charset=utf-8"):
@@ -179,14 +182,66 @@ class TestRows:
             assert (each["content-type"], each["accept"]) == ("application/jsonlines", "application/json")
             assert each["target-variant"] == "A"
 
-    def test_an_error_names_the_row_and_its_columns_keeps_the_hint_and_ends_it(self, serve):
+    def test_a_row_that_fails_is_told_with_its_columns_and_the_hint_and_the_others_are_sent(self, serve):
         told = "could not convert string to float"
         error = refused("ModelError", told, 424, OriginalStatusCode=400, OriginalMessage=told)
-        connection, asked = serve(by("A", b"1"), error, by("A", b"1"))
-        with pytest.raises(InvokeError, match=r"row 1 \(2 columns\): endpoint 'boston' answered 400: could") as caught:
-            invoke_rows(connection, Target("boston"), [[1, 2], [3, 4], [5, 6]])
-        assert caught.value.hint == "send numbers only: encode text columns as the training did"
-        assert len(asked) == 2
+        connection, asked = serve(by("A", b"1"), error, by("A", b"3"))
+        sent = invoke_rows(connection, Target("boston"), [[1, 2], [3, 4], [5, 6]])
+        assert [(row.number, row.prediction) for row in sent.rows] == [(0, 1.0), (2, 3.0)]
+        assert [(each.number, each.columns) for each in sent.failed] == [(1, 2)]
+        assert sent.error.message == (
+            f"1 of 3 rows failed: first row 1 (2 columns): endpoint 'boston' answered 400: {told}"
+        )
+        assert sent.error.hint == "send numbers only: encode text columns as the training did"
+        assert len(asked) == 3
+
+    def test_where_none_is_answered_only_a_few_are_sent(self, serve):
+        error = refused("ModelError", "boom", 424, OriginalStatusCode=500, OriginalMessage="boom")
+        connection, asked = serve(*[error] * 20)
+        sent = invoke_rows(connection, Target("boston"), [[1]] * 20)
+        assert len(asked) == len(sent.failed) == PATIENCE
+        assert sent.error.message.startswith("5 of 20 rows failed, and no more were sent: first row 0 (1 column): ")
+        assert sent.error.hint == "%sm_logs boston shows what its instances printed"
+
+    @pytest.mark.parametrize(
+        ("reply", "told", "hint"),
+        [
+            (
+                refused("ModelError", SLOW, 424, OriginalStatusCode=0, OriginalMessage=SLOW),
+                f"endpoint 'boston' did not answer: {SLOW}",
+                "%sm_logs boston why not",
+            ),
+            (refused("ValidationError", "Could not find variant", 400), "Could not find variant", "%sm_status boston"),
+        ],
+    )
+    def test_what_took_its_minute_or_is_no_matter_of_the_row_ends_it(self, serve, reply, told, hint):
+        connection, asked = serve(by("A", b"1"), reply, by("A", b"1"))
+        sent = invoke_rows(connection, Target("boston"), [[1]] * 3)
+        assert (len(asked), len(sent.rows)) == (2, 1)
+        assert sent.error.message.startswith("1 of 3 rows failed, and no more were sent: first row 1 (1 column): ")
+        assert told in sent.error.message
+        assert hint in sent.error.hint
+
+    def test_an_interrupt_keeps_what_was_answered(self, serve):
+        connection, _ = serve(by("A", b"1"), by("A", b"2"))
+        turns = iter([None, KeyboardInterrupt()])
+
+        def serialize(_row):
+            if (error := next(turns)) is not None:
+                raise error
+            return b"1"
+
+        sent = invoke_rows(connection, Target("boston"), [[1]] * 3, serialize=serialize)
+        assert [row.prediction for row in sent.rows] == [1.0]
+        assert sent.interrupted
+        assert sent.planned == 3
+
+    @pytest.mark.parametrize(("status", "hint"), [("Failed", "says more"), ("Creating", "--wait waits for it")])
+    def test_an_endpoint_that_does_not_serve_is_said_so(self, fake_connection, status, hint):
+        connection = fake_connection(describe_endpoint=[{"EndpointStatus": status}])
+        with pytest.raises(InvokeError, match=f"endpoint 'boston' is {status}, so nothing answers") as caught:
+            invoke_rows(connection, Target("boston"), [[1]])
+        assert caught.value.hint == f"%sm_status boston {hint}"
 
     def test_too_few_truths_are_found_before_anything_is_sent(self, serve):
         connection, asked = serve(by("A", b"1"))
@@ -229,9 +284,9 @@ class TestOnTheEngine:
 
     @pytest.mark.parametrize("variant", ["Linear-Model", "XGB-Model"])
     def test_a_row_of_the_wrong_width_says_which_and_what_to_do(self, connection, served, variant):
-        with pytest.raises(InvokeError, match=r"row 0 \(20 columns\): variant .* answered 400") as caught:
-            invoke_rows(connection, Target(served, variant), np.zeros((1, 20)))
-        assert "as many columns" in caught.value.hint
+        error = invoke_rows(connection, Target(served, variant), np.zeros((1, 20))).error
+        assert re.match(r"row 0 \(20 columns\): variant .* answered 400", error.message)
+        assert "as many columns" in error.hint
 
     def test_a_missing_value_is_the_model_s_to_understand(self, connection, served, xgb):
         row = np.full((1, 13), np.nan)

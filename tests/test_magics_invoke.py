@@ -4,7 +4,8 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from sm_magics.errors import CellError, InvokeError
+from sm_magics import invoke
+from sm_magics.errors import CellError, Detached, InvokeError
 from sm_magics.magics.invoke import DEFAULT_ROWS
 from sm_magics.results import Invoked, Payload
 
@@ -121,3 +122,33 @@ def test_columns_in_another_order_than_the_model_s_are_refused(notebook, name, d
     if how == "declared":
         notebook.run(f"%sm_delete {name} --yes")
         notebook.run(f"%sm_delete {name}-m --yes")
+
+
+def test_rows_that_fail_are_counted_beside_those_that_are_answered_which_are_kept(notebook, name):
+    notebook.run(f"%%sm_endpoint {name}\nvariants: {{A: $linear}}")
+    rows = [[float(n)] * 13 for n in range(6)]
+    rows[2][0] = rows[4][0] = "text"
+    notebook.variables["rows"] = rows
+    ran = notebook.cell(f"%sm_invoke {name} --data $rows -o sent")
+    assert isinstance(ran.error, InvokeError)
+    assert ran.error.message.startswith("2 of 6 rows failed: first row 2 (13 columns): endpoint ")
+    assert [row.number for row in notebook.variables["sent"].rows] == [0, 1, 3, 5]
+    assert f"6 rows to {name}" in ran.shown
+    assert "2 of 6 rows failed" in ran.shown
+    quiet = notebook.cell(f"%sm_invoke {name} --data $rows --quiet").shown
+    assert "failed" not in quiet.partition("InvokeError")[0]
+
+
+def test_stopping_it_keeps_what_was_answered(notebook, served, monkeypatch):
+    usual = invoke.replay
+
+    def replay(*given, **options):
+        outcomes = usual(*given, **options)
+        yield next(outcomes)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(invoke, "replay", replay)
+    ran = notebook.cell(f"%sm_invoke {served} --data $X -o sent")
+    assert isinstance(ran.error, Detached)
+    assert str(ran.error) == "stopped; 1 of 10 rows were answered"
+    assert len(notebook.variables["sent"].rows) == 1

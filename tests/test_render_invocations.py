@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from sm_magics.invoke import Answer, Invocations, Row, Target
+from sm_magics.errors import InvokeError
+from sm_magics.invoke import Answer, Failed, Invocations, Row, Target
 from sm_magics.render import text
 from sm_magics.render.invocations import MOST_ROWS, invocations, payload
 
@@ -52,6 +53,23 @@ def test_a_variant_that_answered_nothing_is_shown_as_such():
 def test_a_variant_that_has_no_weight_any_more_is_shown_too():
     told = lines(invocations(sent(Row(0, 1.0, None, "Gone", 1.0), weights={"A": 1.0})))
     assert told[-1].split()[0] == "Gone"
+
+
+def test_rows_that_failed_are_counted_by_what_came_back():
+    failed = [Failed(n, 13, InvokeError("A answered 500: boom")) for n in (1, 3)] + [Failed(4, 13, InvokeError("slow"))]
+    told = lines(invocations(Invocations(TARGET, (Row(0, 1.0, None, "A", 1.0),), {"A": 1.0}, 9, tuple(failed), 5)))
+    assert told[0] == "4 of 9 rows to boston"
+    at = told.index("  3 of 4 rows failed")
+    assert [line.split() for line in told[at + 3 :]] == [
+        ["2", "1", "A", "answered", "500:", "boom"],
+        ["1", "4", "slow"],
+    ]
+
+
+def test_where_all_failed_there_are_no_empty_tables():
+    told = text.render(invocations(Invocations(TARGET, (), {"A": 1.0}, 1, (Failed(0, 1, InvokeError("no")),), 1)))
+    assert "prediction" not in told
+    assert "How the answers split" not in told
 
 
 def test_one_variant_alone_needs_no_split():

@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import magics_class
+from IPython.display import display
 
-from sm_magics.errors import CellError
+from sm_magics.errors import CellError, Detached
 from sm_magics.magics.base import SmMagics, magic
 from sm_magics.magics.options import argument, name, output, quiet
 
 if TYPE_CHECKING:
     import argparse
+
+    from sm_magics.results import Invoked
 
 __all__ = ["InvokeMagics"]
 
@@ -66,7 +69,19 @@ class InvokeMagics(SmMagics):
         limit = given.rows or DEFAULT_ROWS
         options = {"truths": truths, "limit": limit, "inference_id": given.inference_id}
         options["serialize"] = SERIALIZERS[given.content_type]
-        return Invoked(invoke_rows(connection, target, data, **options))
+        return self._sent(given, Invoked(invoke_rows(connection, target, data, **options)))
+
+    def _sent(self, given: argparse.Namespace, result: Invoked) -> Invoked:
+        """Return a result, or raise for the rows that failed: those that were answered are kept and shown before."""
+        error: BaseException | None = result.sent.error
+        if result.sent.interrupted:
+            error = Detached(f"stopped; {len(result.rows)} of {result.sent.planned} rows were answered")
+        if error is None:
+            return result
+        self.session.keep(given.out, result)
+        if result.rows and not given.quiet:
+            display(result)
+        raise error
 
 
 def _check_payload(given: argparse.Namespace, cell: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from statistics import fmean, median
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,7 @@ __all__ = ["invocations", "payload"]
 
 TIME_WIDTH = 9  # of a latency as text: the same for 0.4 ms and 1234.5 ms, so that a card's layout does not depend on it
 MOST_ROWS = 50  # that a card lists; the object has them all
+MOST_ERRORS = 10  # different ones; the object has them all
 MOST_LINES, MOST_CHARACTERS = 50, 10_000  # of an answer; the object has it all
 
 
@@ -23,12 +25,14 @@ def invocations(sent: Invocations) -> View:
     """Return the card of rows that were sent to an endpoint."""
     with_truth = any(row.truth is not None for row in sent.rows)
     listed = sent.rows[:MOST_ROWS]
-    blocks: list[Block] = [_rows(listed, with_truth=with_truth)]
+    blocks: list[Block] = [_rows(listed, with_truth=with_truth)] if listed else []
     if len(sent.rows) > len(listed):
         blocks.append(Note(f"… and {len(sent.rows) - len(listed)} more rows, in the object's `rows`."))
-    if sent.target.variant is None:
+    if sent.target.variant is None and sent.rows:
         blocks.append(_split(sent))
-    count = len(sent.rows)
+    if sent.failed:
+        blocks.append(_failures(sent))
+    count = len(sent.rows) + len(sent.failed)
     of = f" of {sent.available}" if sent.available and sent.available > count else ""
     return View(f"{count}{of} row{'s' if count != 1 else ''} to {_address(sent.target)}", None, tuple(blocks))
 
@@ -101,6 +105,18 @@ def _split(sent: Invocations) -> Table:
         )
 
     return Table(tuple(columns), tuple(cells(name) for name in names), "How the answers split over the variants")
+
+
+def _failures(sent: Invocations) -> Table:
+    """Return how many rows failed, those with the same error as one."""
+    counts = Counter(each.error.message for each in sent.failed)
+    firsts: dict[str, int] = {}
+    for each in sent.failed:
+        firsts.setdefault(each.error.message, each.number)
+    columns = (Column("failed", number=True), Column("first row", number=True), Column("what came back", prose=True))
+    rows = tuple((str(count), str(firsts[told]), told) for told, count in counts.most_common(MOST_ERRORS))
+    count = len(sent.rows) + len(sent.failed)
+    return Table(columns, rows, f"{len(sent.failed)} of {count} rows failed")
 
 
 def _shown(value: Prediction | object) -> str:
