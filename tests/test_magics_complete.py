@@ -86,6 +86,14 @@ class TestLines:
         assert texts(connected, "%sm_metrics boston L|") == ["Linear-Model"]
         assert not {"Linear-Model", "XGB-Model"} & set(texts(connected, "%sm_invoke nowhere --variant |"))
 
+    def test_values_of_a_comparison(self, connected):
+        assert texts(connected, "%sm_compare boston --metric rm|") == ["rmse"]
+        assert texts(connected, "%sm_compare boston --variants |") == ["Linear-Model", "XGB-Model"]
+        assert texts(connected, "%sm_compare boston --until |") == ["significant"]
+        assert "target: " in texts(connected, "%%sm_compare boston\ntar|")
+        assert texts(connected, "%%sm_compare boston\ndata: $X\nmetric: acc|") == ["accuracy"]
+        assert "$X" in texts(connected, "%%sm_compare boston\ndata: $|")
+
     def test_faults_and_the_variants_that_they_may_be_on(self, connected):
         kinds = ["slow=", "crash", "5xx=", "ping=fail", "throttle", "stuck-creating", "quota", "clear"]
         assert texts(connected, "%sm_fault bos|") == ["boston"]

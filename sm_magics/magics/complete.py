@@ -30,6 +30,8 @@ _MAGIC = re.compile(r"^\s*(?:\w+\s*=\s*)?(%{1,2})(sm_\w+)\s")
 _MODEL_VALUE = re.compile(r"(?:^|[\s{,])model:\s*([\w-]*)$")
 _FILE_VALUE = re.compile(r"(?:^|[\s{,])(image|data|to|capture):\s+([^\s\"'{}\[\],$]*)$")
 _PLAIN_NAME = re.compile(r"[\w.+=-]+")  # of a file that a cell can name without quotes
+_OPTION_VALUE = re.compile(r"\s*([\w-]+):\s+(\S*)$")
+_OF_THE_LINE = frozenset({"--quiet", "--out", "-o"})
 MOST_FILES = 200  # of a folder that are offered
 
 
@@ -60,6 +62,8 @@ class Completer:
     def _in_body(self, magic: str, body: str, line: int, column: int) -> dict[str, Any]:
         from sm_magics.spec import suggest
 
+        if magic == "sm_compare":
+            return self._in_options(magic, body.split("\n")[line][:column])
         if magic not in {"sm_endpoint", "sm_model"}:
             return _result([], "", suppress=False)
         cell: Literal["endpoint", "model"] = "endpoint" if magic == "sm_endpoint" else "model"
@@ -73,6 +77,29 @@ class Completer:
             items += [SimpleCompletion(each, type="path") for each in _of_images_and_files(place[1], place[2])]
         return _result(items, before[found.start :])
 
+    def _in_options(self, magic: str, before: str) -> dict[str, Any]:
+        """Return what may stand in a cell whose body is options, after `before` on its line."""
+        value = _OPTION_VALUE.match(before)
+        if value is None:
+            keys = [f"{flag.removeprefix('--')}: " for flag in self._flags(magic) if flag not in _OF_THE_LINE]
+            candidates, word = [*keys, "price: "], before.strip()
+        elif value[2].startswith("$"):
+            candidates, word = [f"${each}" for each in self._variables()], value[2]
+        else:
+            candidates, word = self._values(f"--{value[1].replace('_', '-')}", []), value[2]
+        items = [SimpleCompletion(each, type="property") for each in candidates if each.startswith(word)]
+        return _result(items, word)
+
+    def _values(self, flag: str, earlier: list[str]) -> list[str]:
+        """Return the values of a flag of a line, where they are known."""
+        if flag in {"--variant", "--variants"} and earlier:
+            return self._variants(earlier[0])
+        if flag == "--metric":
+            from sm_magics.compare.measures import MEASURES
+
+            return list(MEASURES)
+        return {"--until": ["significant"], "--better": ["lower", "higher"]}.get(flag, [])
+
     def _on_line(self, magic: str, text: str) -> dict[str, Any]:
         *earlier, word = re.split(r"[\s=]", text) or [""]
         candidates: Iterable[str] = ()
@@ -80,8 +107,8 @@ class Completer:
             candidates = self._flags(magic)
         elif word.startswith("$"):
             candidates = [f"${each}" for each in self._variables()]
-        elif earlier and earlier[-1] == "--variant":
-            candidates = self._variants(earlier[0])
+        elif earlier and earlier[-1].startswith("--") and (values := self._values(earlier[-1], earlier)):
+            candidates = values
         elif not any(earlier):
             candidates = self._first_words(magic)
         elif magic in OF_A_VARIANT and len(earlier) == 1:
