@@ -66,7 +66,7 @@ def test_a_difference_that_is_out_of_reach_is_none_shown():
     verdict = judged(samples(1.0, 1.0, seed=0))
     assert (verdict.outcome, verdict.more) == ("open", None)
     assert verdict.sentence.startswith("No difference shown: rmse ")
-    assert "which chance explains (95 % interval -" in verdict.sentence
+    assert "which chance explains (95 % interval \N{MINUS SIGN}" in verdict.sentence
 
 
 def test_too_few_rows():

@@ -103,7 +103,8 @@ def digits(value: float) -> str:
         return "–"
     size = abs(value)
     places = 0 if size >= 1000 else 2 if size >= 10 else 3 if size >= 0.1 else 4  # noqa: PLR2004 - three digits or so
-    return f"{value:,.{places}f}" if size >= 0.0001 or not size else f"{value:.1e}"  # noqa: PLR2004
+    text = f"{size:,.{places}f}" if size >= 0.0001 or not size else f"{size:.1e}"  # noqa: PLR2004
+    return f"\N{MINUS SIGN}{text}" if value < 0 else text
 
 
 def _peeked(measure: Measure, first: Sample, second: Sample) -> Difference:

@@ -22,7 +22,11 @@ if TYPE_CHECKING:
 
 __all__ = ["comparison", "progress", "summary"]
 
-_BADGES = {"same": ("no difference", "plain"), "open": ("not shown", "plain"), "unknown": ("no verdict", "plain")}
+_BADGES = {
+    "same": ("no difference", "plain"),
+    "open": ("no difference shown", "plain"),
+    "unknown": ("no verdict", "plain"),
+}
 
 
 def comparison(made: Comparison, *, pictures: bool) -> View:
@@ -153,7 +157,7 @@ def _effect(value: float) -> str:
 
 def _signed(value: float) -> str:
     text = digits(value)
-    return f"+{text}" if value > 0 else text.replace("-", "\u2212")
+    return f"+{text}" if value > 0 else text
 
 
 def _p(value: float) -> str:
