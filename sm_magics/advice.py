@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 __all__ = ["ALARMED", "advice"]
 
-ALARMED = "the new fleet set the alarm off and the old one serves again: mend what it answers, then try again"
+ALARMED = "the new fleet set the alarm off and the old one serves again: mend what it answers, or how fast"
 
+_ENDPOINT = re.compile(r":endpoint/([\w-]+)")  # in an ARN
 _COLUMNS = "send as many columns as the model was trained on, in the same order, as numbers"
 _ENDED = "nothing answers on this machine: if it was the embedded engine, run the cell again, which starts it"
 _ADVICE = (
@@ -44,4 +47,6 @@ _ADVICE = (
 
 def advice(text: str) -> str | None:
     """Return what to do about an error, None when its text says nothing that is known."""
-    return next((what for part, what in _ADVICE if part in text), None)
+    what = next((what for part, what in _ADVICE if part in text), None)
+    name = _ENDPOINT.search(text)
+    return what.replace("NAME", name[1]) if what and name else what

@@ -63,6 +63,7 @@ def observe(connection: Connection, target: Target) -> Live:
             f"there is an endpoint '{snapshot.name}', and names that differ in case only are the same to SageMaker",
             hint=f"write it so: {snapshot.name}",
         )
+    states = _alarms(connection, target, snapshot)
     tags = connection.call("ListTags", ResourceArn=snapshot.arn)["Tags"]
     return Live(
         status=snapshot.status,
@@ -74,7 +75,8 @@ def observe(connection: Connection, target: Target) -> Live:
         existing=existing,
         scaled=_scaled(connection, target, snapshot.shares),
         failure_reason=snapshot.failure_reason,
-        alarms=_alarms(connection, target, snapshot),
+        alarms=None if states is None else frozenset(states),
+        ringing=frozenset(name for name, state in (states or {}).items() if state == "ALARM"),
     )
 
 
@@ -250,15 +252,15 @@ def _scaled(connection: Connection, target: Target, shares: Mapping[str, Share])
     return frozenset(each["ResourceId"].removeprefix(prefix) for each in found)
 
 
-def _alarms(connection: Connection, target: Target, snapshot: Snapshot) -> frozenset[str] | None:
-    """Return which alarms there are of the target's and of ours for the last deployment, None if we may not know."""
+def _alarms(connection: Connection, target: Target, snapshot: Snapshot) -> Mapping[str, str] | None:
+    """Return the states of the target's alarms and of ours for the last deployment, None if we may not know."""
     last = alarms.names_in(snapshot.raw.get("LastDeploymentConfig"))
     ours = [each for each in last if each.startswith(alarms.prefix(target.endpoint))]
     names = {*alarms.names_in(alarms.guarded(target).get("DeploymentConfig")), *ours}
     if not names:
-        return frozenset()
+        return {}
     try:
-        return frozenset(each["AlarmName"] for each in described(connection, sorted(names)))
+        return {each["AlarmName"]: each.get("StateValue", "") for each in described(connection, sorted(names))}
     except ServiceError as error:
         if is_forbidden(error):
             return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sm_magics.errors import ServiceError
 from sm_magics.logs import Log, plain
+from sm_magics.spec.keys import LATENCIES
 from sm_magics.watch import described, parts
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ __all__ = ["LogTail", "failing_variant", "left_over", "log_tail", "rung"]
 TAIL_LINES = 6
 MOST_READ = 1_000  # lines, to count those that are alike
 MOST_SHOWN = 400  # characters of a line
+_UNIT = " (in microseconds)"  # which CloudWatch's reason for a latency does not say
 _CLOCK = re.compile(r"(\d{4}[-/]\d\d[-/]\d\d[T ]?)?\d\d:\d\d:\d\d([.,]\d+)?")
 
 
@@ -47,7 +49,7 @@ def rung(connection: Connection, names: Sequence[str], reason: str) -> list[tupl
     except ServiceError:
         found = [{"AlarmName": each} for each in names]  # as far as the reason tells
     return [
-        (each["AlarmName"], each.get("StateReason", ""))
+        (each["AlarmName"], each.get("StateReason", "") + (_UNIT if each.get("MetricName", "") in LATENCIES else ""))
         for each in found
         if each.get("StateValue") == "ALARM" or _names(reason, each["AlarmName"])
     ]

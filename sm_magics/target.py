@@ -100,7 +100,7 @@ class Live:
     `config` is the DescribeEndpointConfig answer, None when the config in use was deleted; `existing` holds the names
     of those wanted models and configs that are there already; `scaled` the variants that autoscaling scales.
     `failure_reason` is why the change before this one failed, if it did. `alarms` are those there are of the target's
-    alarms and of ours for the endpoint's last deployment; None when we may not know.
+    alarms and of ours for the endpoint's last deployment; None when we may not know. Those in ALARM are `ringing`.
     """
 
     status: str | None = None
@@ -113,6 +113,7 @@ class Live:
     scaled: frozenset[str] = frozenset()
     failure_reason: str | None = None
     alarms: frozenset[str] | None = None
+    ringing: frozenset[str] = frozenset()
 
     @property
     def in_progress(self) -> bool:

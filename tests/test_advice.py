@@ -11,7 +11,10 @@ from sm_magics.advice import _ADVICE, advice
         ("The primary container for production variant A did not pass the ping health check. Please check", "its log"),
         ("Unable to provision requested ML compute capacity due to InsufficientInstanceCapacity error.", "another"),
         ("The account-level service limit 'ml.m4.xlarge for endpoint usage' is 0 Instances", "Service Quotas"),
-        ('Cannot update in-progress endpoint "arn:aws:sagemaker:us-east-1:1:endpoint/boston".', "--wait"),
+        (
+            'Cannot update in-progress endpoint "arn:aws:sagemaker:us-east-1:1:endpoint/boston".',
+            "%sm_status boston --wait",
+        ),
         ("The security token included in the request is expired", "credentials"),
         ('Could not connect to the endpoint URL: "https://api.sagemaker.us-east-1.amazonaws.com/"', "nothing answers"),
         ('Could not connect to the endpoint URL: "http://127.0.0.1:1/"', "embedded engine"),

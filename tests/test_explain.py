@@ -120,6 +120,13 @@ def test_the_alarms_that_went_off_are_in_alarm_or_named_by_the_reason(fake_conne
     assert rung(connection, [], "") == []
 
 
+def test_a_latency_is_told_with_the_unit_that_cloudwatch_does_not_say(fake_connection):
+    slow = {**alarm("a", "ALARM"), "MetricName": "ModelLatency"}
+    assert rung(fake_connection(describe_alarms=[{"MetricAlarms": [slow]}]), ["a"], "") == [
+        ("a", "why a (in microseconds)")
+    ]
+
+
 def test_alarms_that_may_not_be_looked_at_are_told_as_far_as_the_reason_names_them(fake_connection, refusal):
     connection = fake_connection(describe_alarms=[refusal("no", "AccessDenied", 403)])
     assert rung(connection, ["a", "b"], "alarms [b] went into ALARM") == [("b", "")]

@@ -423,6 +423,23 @@ def test_a_named_alarm_must_be_there():
     assert plan(target, live_of(wanted(), alarms=None)).actions
 
 
+def test_a_named_alarm_that_is_in_alarm_already_would_roll_it_back_at_once():
+    config = {**CANARY, "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "boston-5xx"}]}}
+    live = live_of(wanted(), alarms=frozenset({"boston-5xx"}), ringing=frozenset({"boston-5xx"}))
+    with pytest.raises(PlanError, match="alarm 'boston-5xx' is in ALARM already") as caught:
+        plan(guarded(variant(model="m2"), config=config, alarms=()), live)
+    assert "leave it out" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("target", "warned"), [(guarded(variant(weight=3.0)), True), (wanted(variant(weight=3.0)), False)]
+)
+def test_a_policy_that_weights_alone_do_not_follow_is_said_so(target, warned):
+    (step,) = plan(target, live_of(wanted(variant(weight=1.0)))).actions
+    assert step.operation == "UpdateEndpointWeightsAndCapacities"
+    assert bool(step.caution) is warned
+
+
 def sized(kind, value):
     size = {"Type": "INSTANCE_COUNT", "Value": value}
     if kind == "ROLLING":
@@ -450,5 +467,8 @@ def test_a_step_of_instances_is_at_most_half_of_the_new_fleet(kind, value, insta
     if fits:
         assert plan(target, live).actions
     else:
-        with pytest.raises(PlanError, match=f"{value} of {instances} instances is more than half of the new fleet"):
+        with pytest.raises(
+            PlanError, match=f"{value} of {instances} instances is more than half of the new fleet"
+        ) as caught:
             plan(target, live)
+        assert f"write {kind.lower()}: 10% where a percentage is meant" in caught.value.hint

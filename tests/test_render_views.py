@@ -66,6 +66,11 @@ class TestEndpoint:
         moving = (VariantState("A", 1.0, 1.0, 1, 3),)
         assert "1 of 3 × ml.m5.large" in " ".join(row_of(views.endpoint(snapshot(variants=moving), CONFIG, "h"), "A"))
 
+    def test_what_the_reader_may_not_expect_of_a_call_is_said_before_and_after(self):
+        step = Action("UpdateEndpointWeightsAndCapacities", {}, "endpoint b", "", "", "", caution="Not watched.")
+        assert views.done([step], verified=True).endswith("UpdateEndpointWeightsAndCapacities.\nNot watched.")
+        assert shown(views.plan(Plan("b", "c", {}, (step,))))[-1] == "  Not watched."
+
     def test_where_no_instance_is_ready_it_says_so_and_where_to_look(self):
         dead = (VariantState("A", 1.0, 1.0, 0, 4), VariantState("B", 1.0, 1.0, 2, 2))
         lines = shown(views.endpoint(snapshot(variants=dead), CONFIG, "h"))

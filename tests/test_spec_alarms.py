@@ -59,7 +59,7 @@ def test_named_alarms_become_part_of_the_deployment():
     [
         ("", [f"line 3: rollback_on must be a list of alarms / {HOW}"]),
         ("boston-5xx", [f"line 3: rollback_on must be a list of alarms / {HOW}"]),
-        ("[]", [f"line 3: rollback_on must be a list of alarms / {HOW}"]),
+        ("[]", [f"line 3: rollback_on is empty / {HOW}"]),
         ("[5]", [f"line 3: rollback_on[0] must be the name of an alarm, not 5 / {HOW}"]),
         ("[[a]]", [f"line 3: rollback_on[0] must be the name of an alarm, not a list / {HOW}"]),
         ("[a, a]", ["line 3: alarm 'a' is named twice / keep one of the two"]),

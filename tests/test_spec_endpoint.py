@@ -233,6 +233,7 @@ def test_lines_are_numbered_as_the_reader_numbers_them():
 
 
 HOW = "write variants: {NAME: $model}"
+HOW_CAPTURE = "write capture: {to: s3://bucket/prefix, sample: 20%}"
 HOW_MODEL = "write $object, or a mapping with image, data and env"
 V = "variants: {A: $xgb}\n"
 
@@ -284,7 +285,13 @@ V = "variants: {A: $xgb}\n"
         (V + "models: {}", ["line 2: 'models' holds no names / write NAME: {image: ..., data: ...}"]),
         ("variants: {A: m}\nmodels: {m: }", [f"line 2: model 'm' has no value / {HOW_MODEL}"]),
         (V + "shadow: {A: $linear}", ["line 2: variant name 'A' is used twice / give the shadow another name"]),
-        (V + "shadow: {}", [f"line 2: 'shadow' holds no names / {HOW}"]),
+        (V + "shadow: {}", ["line 2: 'shadow' holds no names / write shadow: {NAME: $model}"]),
+        (V + "bake: 5m", ["line 2: unknown key 'bake' / write it in deploy: {canary: 10%, wait: 5m}"]),
+        (V + "sample: 5%", [f"line 2: unknown key 'sample' / {HOW_CAPTURE.replace('write', 'write it in')}"]),
+        (V + "deploy: {deployment_config: {}}", ["line 2: unknown key 'deployment_config' / its fields stand here"]),
+        (V + "capture: true", [f"line 2: capture must be keys and values, not true / {HOW_CAPTURE}"]),
+        (V + "capture: {sample: 20%}", [f"line 2: capture needs 'to' / {HOW_CAPTURE}"]),
+        (V + "capture: {to: s3://b/p, sample: 200%}", ["line 2: sample must be at most 100%, not 200%"]),
         (
             V + "deploy: {blue_green_update_policy: {}}",
             ["line 2: blue_green_update_policy needs 'traffic_routing_configuration'"],
@@ -294,8 +301,8 @@ V = "variants: {A: $xgb}\n"
             V + "EndpointConfigName: c",
             ["line 2: unknown key 'EndpointConfigName' / the endpoint config gets its name from its content"],
         ),
-        (V + "capture: {}", ["line 2: capture needs 'to'"]),
-        (V + "capture: 3", ["line 2: capture must be keys and values, not 3"]),
+        (V + "capture: {}", [f"line 2: capture needs 'to' / {HOW_CAPTURE}"]),
+        (V + "capture: 3", [f"line 2: capture must be keys and values, not 3 / {HOW_CAPTURE}"]),
         (
             V + "capture: captured",
             [
@@ -306,7 +313,7 @@ V = "variants: {A: $xgb}\n"
             ],
         ),
         (V + "capture: {to: ftp://b/p}", ["line 2: to must be an address such as s3://bucket/prefix, not 'ftp://b/p'"]),
-        (V + "capture: {to: s3://b/p, sample: 101%}", ["line 2: sample must be at most 100, not 101"]),
+        (V + "capture: {to: s3://b/p, sample: 101%}", ["line 2: sample must be at most 100%, not 101%"]),
         (V + "capture: {to: s3://b/p, sample: all}", ["line 2: sample must be a whole number, not 'all'"]),
         (
             V + "capture: {to: s3://b/p}\nDataCaptureConfig: {}",

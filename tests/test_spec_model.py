@@ -106,6 +106,7 @@ HOW = "write $object, or a mapping with image, data and env"
         ("primary_container: 5", ["line 1: primary_container must be keys and values, not 5"]),
         ("containers: [{image: i, data: $xgb}]", ["line 1: data must be text, not $xgb (object)"]),
         ("{image: i, role: me}", ["line 1: role must be an ARN such as arn:aws:iam::123456789012:role/Name, not 'me'"]),
+        ("model: {image: i}", ["line 1: unknown key 'model' / its fields stand here: image, data, env"]),
         ("{image: i, ModelName: m}", ["line 1: unknown key 'ModelName' / the name stands on the magic's line"]),
         ("{image: i, tags: 5}", ["line 1: tags must be keys and values, not 5"]),
         ("{image: i, tags: }", ["line 1: tags has no value / give it one, or remove the key"]),

@@ -31,11 +31,14 @@ __all__ = [
 ]
 
 
+_UNGUARDED = "deploy and rollback_on do not apply: weights and instance counts change in place, and at once."
+
+
 @dataclass(frozen=True)
 class Action:
     """One call to make: `operation` and `request` are those of `service`, the rest is for people.
 
-    `artifact` must lie at the request's ModelDataUrl before the call.
+    `artifact` must lie at the request's ModelDataUrl before the call. `caution` is what a reader may not expect.
     """
 
     operation: str
@@ -46,6 +49,7 @@ class Action:
     why: str
     artifact: Artifact | None = None
     service: str = "sagemaker"
+    caution: str = ""
 
 
 @dataclass(frozen=True)
@@ -176,6 +180,7 @@ def reshare(target: Target, live: Live) -> Iterator[Action]:
         _amounts(live.shares) if counts else shares_text(live.shares),
         _amounts(target.shares) if counts else shares_text(target.shares),
         "only weights or instance counts differ: in place, no new fleet",
+        caution=_UNGUARDED if target.deployment or target.alarms else "",
     )
 
 

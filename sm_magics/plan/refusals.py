@@ -37,6 +37,9 @@ def check_update(target: Target, live: Live) -> None:
         if live.alarms is not None and name not in live.alarms:
             hint = "make it first, or describe it in the cell: rollback_on: [{metric: Invocation5XXErrors, above: 1%}]"
             raise PlanError(f"there is no alarm '{name}'", hint=hint)
+        if name in live.ringing:
+            told = f"alarm '{name}' is in ALARM already, so the update would be rolled back at once"
+            raise PlanError(told, hint="wait until it is OK, or leave it out where this update is to mend what it says")
 
 
 def _check_sizes(config: Mapping[str, Any], shares: Mapping[str, Share]) -> None:
@@ -48,16 +51,21 @@ def _check_sizes(config: Mapping[str, Any], shares: Mapping[str, Share]) -> None
     fleet = sum(each.count or 0 for each in shares.values())
     routing = (config.get("BlueGreenUpdatePolicy") or {}).get("TrafficRoutingConfiguration") or {}
     rolling = config.get("RollingUpdatePolicy") or {}
-    for size, path, least in (
-        (routing.get("CanarySize"), "BlueGreenUpdatePolicy.TrafficRoutingConfiguration.CanarySize", 0),
-        (routing.get("LinearStepSize"), "BlueGreenUpdatePolicy.TrafficRoutingConfiguration.LinearStepSize", 0),
-        (rolling.get("MaximumBatchSize"), "RollingUpdatePolicy.MaximumBatchSize", 1),
+    for size, word, least in (
+        (routing.get("CanarySize"), "canary", 0),
+        (routing.get("LinearStepSize"), "linear", 0),
+        (rolling.get("MaximumBatchSize"), "rolling", 1),
     ):
         if size and size["Type"] == "INSTANCE_COUNT" and size["Value"] > max(least, fleet // 2):
             raise PlanError(
-                f"DeploymentConfig.{path}: {size['Value']} of {fleet} instances is more than half of the new fleet",
-                hint="give a percentage such as 10%, or the variants more instances",
+                f"{word}: {size['Value']} of {fleet} instances is more than half of the new fleet",
+                hint=f"write {word}: {_percentage(size['Value'])}% where a percentage is meant, or add instances",
             )
+
+
+def _percentage(value: int) -> int:
+    """Return the percentage that a number was meant as, where it could be one."""
+    return value if 10 <= value <= 50 else 10  # noqa: PLR2004 - what every kind of step may have
 
 
 def _names(names: Iterable[str]) -> str:

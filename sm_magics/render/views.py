@@ -167,7 +167,8 @@ def done(done: Sequence[Action], *, verified: bool) -> str:
         return "Nothing to change: the endpoint is what the cell says."
     calls = Counter(each.operation for each in done)
     told = ", ".join(name if number == 1 else f"{number} × {name}" for name, number in calls.items())
-    return f"Done and verified: {told}." if verified else f"Asked for, and not waited for: {told}."
+    said = f"Done and verified: {told}." if verified else f"Asked for, and not waited for: {told}."
+    return "\n".join([said, *(each.caution for each in done if each.caution)])
 
 
 def short_image(uri: str) -> str:
@@ -223,7 +224,15 @@ def plan(plan: Plan) -> View:
     if not plan.actions:
         return View(title, Badge("nothing to do", "good"), (Note("The endpoint is what the cell says."),))
     count = len(plan.actions)
-    return View(title, Badge(f"{count} call{'s' if count > 1 else ''}", "busy"), (_actions(plan.actions),))
+    return View(
+        title,
+        Badge(f"{count} call{'s' if count > 1 else ''}", "busy"),
+        (_actions(plan.actions), *_cautions(plan.actions)),
+    )
+
+
+def _cautions(actions: Sequence[Action]) -> tuple[Note, ...]:
+    return tuple(Note(each.caution) for each in actions if each.caution)
 
 
 def _actions(actions: Sequence[Action]) -> Table:

@@ -43,7 +43,8 @@ def read_alarms(
     form.locate(ALARMS, site)
     if not isinstance(node, ListNode) or not node.items:
         if not (isinstance(node, ScalarNode) and node.value is UNKNOWN):
-            form.say(f"{entry.key} must be a list of alarms", HOW, entry.place)
+            empty = isinstance(node, ListNode)
+            form.say(f"{entry.key} {'is empty' if empty else 'must be a list of alarms'}", HOW, entry.place)
         return {}, ()
     names: list[str] = []
     alarms: list[AlarmSpec] = []

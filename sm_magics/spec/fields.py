@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from sm_magics.spec.keys import below, level, sagemaker, written
 from sm_magics.spec.nodes import UNKNOWN, Entry, ListNode, MappingNode, ScalarNode, opened
 from sm_magics.spec.problems import Place, Problem, clipped
-from sm_magics.spec.rules import sentence, shown
+from sm_magics.spec.rules import EXAMPLES, sentence, shown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -136,7 +136,11 @@ class Form:
     def _report(self, violation: Violation, holder: Shape) -> None:
         if violation.rule == "required":
             site = self.site(violation.path[:-1])
-            self.say(f"{site.label} needs '{written(holder.name, str(violation.path[-1]))}'", None, site.key)
+            self.say(
+                f"{site.label} needs '{written(holder.name, str(violation.path[-1]))}'",
+                EXAMPLES.get(holder.name),
+                site.key,
+            )
             return
         site = self.site(violation.path)
         message, hint = sentence(violation, site.label, site.expression)

@@ -69,6 +69,7 @@ SHORT: Mapping[str, Mapping[str, str]] = {
     "CreateEndpointInput": {"deploy": "DeploymentConfig"},
 }
 _ALARMS = "write it at the top level of the cell: rollback_on: [ALARM]"
+_DEPLOY = "write it in deploy: {canary: 10%, wait: 5m}"
 _NAMED_ABOVE = "the name stands on the magic's line"
 _CONFIG_NAME = "the endpoint config gets its name from its content"
 
@@ -79,11 +80,14 @@ _ELSEWHERE: Mapping[str, Mapping[str, str]] = {
         "endpoint_config_name": _CONFIG_NAME,
         "production_variants": "use 'variants'",
         "shadow_production_variants": "use 'shadow'",
+        **dict.fromkeys(("canary", "linear", "rolling", "wait", "every", "bake", "timeout"), _DEPLOY),
+        **dict.fromkeys(("to", "sample"), "write it in capture: {to: s3://bucket/prefix, sample: 20%}"),
     },
     VARIANT: {"variant_name": "the name is the key above, under variants", "model_name": "use 'model'"},
     MODEL: {"model_name": "the model gets its name from its content", "tags": "tags go to the top level of the cell"},
-    MODEL_CELL: {"model_name": _NAMED_ABOVE},
+    MODEL_CELL: {"model_name": _NAMED_ABOVE, "model": "its fields stand here: image, data, env"},
     DEPLOY: {
+        "deployment_config": "its fields stand here",
         "rollback_on": _ALARMS,
         "alarms": _ALARMS,
         "all_at_once": "write all-at-once: true",

@@ -41,6 +41,9 @@ _WORDS: Mapping[str, str] = {
 }
 
 
+EXAMPLES: Mapping[str, str] = {"DataCaptureConfig": "write capture: {to: s3://bucket/prefix, sample: 20%}"}
+
+
 def sentence(violation: Violation, label: str, expression: str | None) -> tuple[str, str | None]:
     """Return what is wrong with a value called `label`, and what to do about it.
 
@@ -49,7 +52,8 @@ def sentence(violation: Violation, label: str, expression: str | None) -> tuple[
     value, shape = violation.value, violation.shape
     got = shown(value, expression)
     if violation.rule == "type":
-        return f"{label} must be {KINDS.get(shape.type, shape.type)}, not {got}", _other_type(value, shape, expression)
+        hint = EXAMPLES.get(shape.name) or _other_type(value, shape, expression)
+        return f"{label} must be {KINDS.get(shape.type, shape.type)}, not {got}", hint
     if violation.rule == "enum":
         return _not_one_of(str(value), shape, label, got)
     if violation.rule == "pattern":
@@ -128,4 +132,5 @@ def _out_of_bounds(violation: Violation, label: str, got: str) -> str:
         return f"{label} {got} is too {'short' if least else 'long'}: it has {len(value)} characters, {bound}"
     if isinstance(value, list | tuple | dict):
         return f"{label} takes {bound} {'entry' if bound.endswith(' 1') else 'entries'}, not {len(value)}"
-    return f"{label} must be {bound}, not {got}"
+    unit = "%" if shape.name == "SamplingPercentage" else ""
+    return f"{label} must be {bound}{unit}, not {got}{unit}"

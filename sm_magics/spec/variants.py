@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from sm_magics.spec.defaults import variant_defaults
 from sm_magics.spec.fields import Form, Found, Site
-from sm_magics.spec.keys import VARIANT
+from sm_magics.spec.keys import VARIANT, VARIANTS
 from sm_magics.spec.model import UNTOLD, read_source
 from sm_magics.spec.nodes import UNKNOWN, Entry, MappingNode, ScalarNode, opened
 from sm_magics.spec.problems import clipped
@@ -57,7 +57,10 @@ def read_variants(entry: Entry | None, section: str, models: Models, form: Form)
     """Return the variants under `entry`; `section` is where their fields lie in the form."""
     if entry is not None:
         form.locate((section,), Site(entry.key, entry.place, entry.place))
-    return tuple(_variant(each, (section, each.key), models, form) for each in _names(entry, HOW, form))
+    return tuple(
+        _variant(each, (section, each.key), models, form)
+        for each in _names(entry, HOW.replace(VARIANTS, section), form)
+    )
 
 
 def _names(entry: Entry | None, hint: str, form: Form) -> tuple[Entry, ...]:
