@@ -40,6 +40,7 @@ LAYERS = (
     "rows            rows out of frames and arrays",
     "compare         many requests, and what is learnt from the answers",
     "invoke          rows to an endpoint",
+    "sticky          whose requests go to which variant",
     "columns         the order in which models take them",
     "render          data into cards",
     "results         what magics return",

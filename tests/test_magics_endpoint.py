@@ -133,7 +133,7 @@ class TestMaking:
         def refuse(*_):
             raise ServiceError("DescribeEndpointConfig", "Throttling", "Rate exceeded", {})
 
-        monkeypatch.setattr(endpoint, "_result", refuse)
+        monkeypatch.setattr(endpoint.EndpointMagics, "_result", refuse)
         cell = f"%%sm_endpoint {name} -o ep\nvariants:\n  A: {{model: {{image: xgboost@3.0-5, data: $corrupt}}}}\n"
         assert f"endpoint '{name}' has failed" in notebook.fails(cell, DeployError)
         assert "ep" not in notebook.variables

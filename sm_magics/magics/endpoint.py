@@ -93,7 +93,7 @@ class EndpointMagics(SmMagics):
             timeout = self.session.timeout(given)
             self._followed(given, connection, awaited(connection, snapshot.name, self.session.clock, timeout))
             snapshot = find_endpoint(connection, given.name)
-        return _result(connection, snapshot)
+        return self._result(connection, snapshot)
 
     @magic(
         "line",
@@ -134,7 +134,7 @@ class EndpointMagics(SmMagics):
         except DeployError as error:
             if error.snapshot is not None and given.out is not None:
                 with suppress(ServiceError):  # which would hide why it failed
-                    self.session.keep(given.out, _result(connection, error.snapshot))
+                    self.session.keep(given.out, self._result(connection, error.snapshot))
             raise
 
     def _follow(self, given: argparse.Namespace, connection: Connection, events: Any) -> Endpoint:
@@ -145,7 +145,12 @@ class EndpointMagics(SmMagics):
         done = [each.action for each in happened if isinstance(each, Called)]
         reached = happened[-1]
         assert isinstance(reached, Reached)  # noqa: S101 - what a deployment that does not raise ends with
-        return _result(connection, reached.snapshot, done=done, verified=reached.verified)
+        return self._result(connection, reached.snapshot, done=done, verified=reached.verified)
+
+    def _result(self, connection: Connection, snapshot: Any, **options: Any) -> Endpoint:
+        from sm_magics.results.endpoint import seen
+
+        return seen(connection, snapshot, self.session.columns, **options)
 
     def _table(self) -> EndpointTable:
         from sm_magics.results import EndpointTable
@@ -161,7 +166,7 @@ class EndpointMagics(SmMagics):
         from sm_magics.spec import to_yaml
 
         connection = self.session.connection()
-        shown = _result(connection, find_endpoint(connection, endpoint))
+        shown = self._result(connection, find_endpoint(connection, endpoint))
         spec = spec_of(connection, shown.snapshot, shown.config)
         return replace(shown, body=None if spec is None else to_yaml(spec))
 
@@ -192,16 +197,3 @@ def find_endpoint(connection: Connection, endpoint: str) -> Snapshot:
         hint = f"did you mean '{near[0]}'?" if near else "%sm_status shows all endpoints"
         raise CellError(f"there is no endpoint '{endpoint}' · {connection.label}", hint=hint)
     return snapshot
-
-
-def _result(connection: Connection, snapshot: Any, *, done: Any = None, verified: bool = True) -> Endpoint:
-    from sm_magics.explain import failing_variant, log_tail
-    from sm_magics.results import Endpoint
-    from sm_magics.watch import with_alarms
-
-    snapshot, log = with_alarms(connection, snapshot), None
-    config = connection.describe("EndpointConfig", snapshot.config_name)
-    if snapshot.status == "Failed":
-        log = log_tail(connection, snapshot.name, failing_variant(snapshot.failure_reason or ""))
-    where, store = connection.label, connection.artifacts
-    return Endpoint(snapshot, config, where, done=done, verified=verified, store=store, log=log)

@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+import hashlib
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sm_magics import sticky as module
+from sm_magics.errors import SmError
+from sm_magics.sticky import assigned
+
+NAMES = st.text("abcXYZ-09", min_size=1, max_size=12)
+WEIGHTS = st.dictionaries(NAMES, st.floats(0.001, 1000), min_size=2, max_size=6)
+USERS = [str(each) for each in range(200)]
+
+
+def all_of(weights, users=USERS, endpoint="boston"):
+    return {user: assigned(endpoint, user, weights) for user in users}
+
+
+def test_shares_of_users_are_those_of_the_weights():
+    users = [f"user-{each}" for each in range(30_000)]
+    found = list(all_of({"A": 4.0, "B": 1.0, "C": 3.0, "D": 0.0}, users).values())
+    for name, share in {"A": 0.5, "B": 0.125, "C": 0.375, "D": 0.0}.items():
+        four_deviations = 4 * math.sqrt(share * (1 - share) / len(users))
+        assert abs(found.count(name) / len(users) - share) <= four_deviations
+
+
+@given(WEIGHTS, st.data(), st.floats(1.001, 100))
+def test_raising_a_weight_only_moves_users_to_that_variant(weights, data, factor):
+    raised = data.draw(st.sampled_from(sorted(weights)))
+    before, after = all_of(weights), all_of({**weights, raised: weights[raised] * factor})
+    assert {after[user] for user in USERS if after[user] != before[user]} <= {raised}
+
+
+@given(WEIGHTS, st.data())
+def test_taking_a_variant_away_only_moves_its_own_users(weights, data):
+    gone = data.draw(st.sampled_from(sorted(weights)))
+    before = all_of(weights)
+    after = all_of({name: weight for name, weight in weights.items() if name != gone})
+    assert all(after[user] == before[user] for user in USERS if before[user] != gone)
+
+
+@given(WEIGHTS, st.sampled_from([0.5, 2.0, 8.0]))
+def test_only_the_proportions_of_weights_matter_and_no_order(weights, factor):
+    scaled = {name: weight * factor for name, weight in reversed(weights.items())}
+    assert all_of(weights) == all_of(scaled)
+
+
+def test_endpoints_split_users_independently():
+    one, other = all_of({"A": 1.0, "B": 1.0}), all_of({"A": 1.0, "B": 1.0}, endpoint="other")
+    assert 60 < sum(one[user] == other[user] for user in USERS) < 140
+
+
+def test_it_is_the_same_on_any_machine_and_any_day():
+    assert "".join(all_of({"A": 1.0, "B": 1.0}, map(str, range(12))).values()) == "BBBBABBBBAAA"
+
+
+@pytest.mark.parametrize("byte", [b"\x00", b"\xff"])
+def test_the_lowest_and_the_highest_hash_are_no_special_case(byte, monkeypatch):
+    class Extreme:
+        def digest(self):
+            return byte * 8
+
+    monkeypatch.setattr(hashlib, "blake2b", lambda *_, **__: Extreme())
+    assert 0 < module._drawn("e", "u", "A") < 1
+    assert assigned("e", "u", {"A": 1.0, "B": 1.0}) == "A"
+
+
+def test_without_any_weight_there_is_nobody():
+    with pytest.raises(SmError, match="no variant of endpoint 'e' has a weight"):
+        assigned("e", "u", {"A": 0.0})
