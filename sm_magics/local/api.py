@@ -251,6 +251,8 @@ def _check_image(image: str) -> None:
         raise Refused(f'Image "{image}" is no file of this machine.')
     elif not os.access(command, os.X_OK):
         raise Refused(f'Image "{image}" is a file that cannot be executed.')
+    elif what := containers.whats_changed(image):
+        raise Refused(f'Image "{image}" {what}: it is not the program of that fingerprint any more.')
 
 
 def _refuse_members(request: Mapping[str, Any], names: tuple[str, ...]) -> None:

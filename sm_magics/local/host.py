@@ -78,6 +78,7 @@ class Host:
         """
         name = self._new_id()
         log = self.logs.stream(endpoint, variant.name, name)
+        await _check_program(variant, log)
         directory = await self._model_directory(variant, log)
         program = Program(variant.image, directory, _environment(variant, directory), log)
         instance: Serving
@@ -145,6 +146,16 @@ class Host:
             ) from None
 
 
+async def _check_program(variant: Variant, log: LogStream) -> None:
+    """Refuse to start another program than was deployed: an edited one must not go live by the death of an instance."""
+    before = variant.deployed.get("ResolvedImage")
+    what = await asyncio.to_thread(containers.whats_changed, variant.image, before)
+    if what is not None:
+        text = f"he program {containers.local_command(variant.image)} of model {variant.model} {what}"
+        log.write(f"ERROR t{text}: it is not started")
+        raise StartFailed(f"T{text}. To serve what it is now, make a new model of it: run the endpoint's cell again.")
+
+
 async def _unstuck(lane: Lane) -> None:
     """Wait for as long as a fault keeps a lane's instances from coming up."""
     while lane.fault is not None and lane.fault.stuck:
@@ -155,7 +166,7 @@ def _why(variant: Variant, *, ended: bool) -> str:
     if ended:
         return (
             f"CannotStartContainerError. Please ensure the model container for variant {variant.name} starts correctly "
-            f"when invoked with 'docker run {variant.image} serve'"
+            f"when invoked with '{containers.local_command(variant.image) or f'docker run {variant.image}'} serve'"
         )
     return (
         f"The primary container for production variant {variant.name} did not pass the ping health check. "

@@ -76,6 +76,7 @@ class TestModels:
             ({"InferenceExecutionConfig": {"Mode": "Direct"}}, "does not offer InferenceExecutionConfig"),
             ({"PrimaryContainer": {"Image": "team/own:1"}}, 'has no container that serves image "team/own:1"'),
             ({"PrimaryContainer": {"Image": "/no/such/program"}}, 'Image "/no/such/program" is no file'),
+            ({"PrimaryContainer": {"Image": "file:///bin/sh#00000000"}}, "was changed since the model was made: it is"),
             ({"Tags": [{"Key": str(n), "Value": ""} for n in range(51)]}, "at most 50 tags, not 51"),
         ],
     )  # fmt: skip

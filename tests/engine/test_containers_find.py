@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from sm_magics.local import containers
-from sm_magics.local.containers import Kind, LoadError, find, resolved
+from sm_magics.local.containers import Kind, LoadError, find, resolved, whats_changed
 
 REGISTRY = "683313688378.dkr.ecr.us-east-1.amazonaws.com/"
 
@@ -57,6 +57,27 @@ def test_an_image_is_resolved_to_the_digest_of_what_serves_it(tmp_path):
     assert resolved(f"{program.as_uri()}#1a2b") == f"{program.as_uri()}@sha256:{digest}"
     program.write_text("#!/bin/bash")
     assert digest not in resolved(str(program))
+
+
+@pytest.mark.parametrize("fingerprinted", [True, False])
+def test_a_program_that_is_not_the_one_that_was_meant_is_told(tmp_path, fingerprinted):
+    program = tmp_path / "serve.sh"
+    program.write_text("#!/bin/sh")
+    image = f"{program.as_uri()}#{hashlib.sha256(b'#!/bin/sh').hexdigest()[:12]}" if fingerprinted else str(program)
+    before = None if fingerprinted else resolved(image)
+    assert whats_changed(image, before) is None
+    program.write_text("#!/bin/bash")
+    assert whats_changed(image, before) == "was changed since the model was made"
+    program.unlink()
+    assert whats_changed(image, before) == "cannot be read: No such file or directory"
+
+
+def test_where_nothing_tells_which_program_was_meant_any_is(tmp_path):
+    program = tmp_path / "serve.sh"
+    program.write_text("#!/bin/sh")
+    for image in (str(program), program.as_uri(), f"{program.as_uri()}#1a2b", "linear-learner:1"):
+        assert whats_changed(image) is None
+    assert whats_changed("linear-learner:1", "linear-learner:1@sha256:" + 64 * "0") is None
 
 
 def test_an_image_of_aws_is_resolved_to_what_stands_in_for_it_here():

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from fleetkit import Hosted, variant
 
+from sm_magics.local.containers import resolved
 from sm_magics.local.faults import Fault
 from sm_magics.local.host import StartFailed
 
@@ -60,6 +61,23 @@ def test_a_container_that_is_not_well_is_ended_and_its_log_says_why(tmp_path, gi
     )
     assert log in hosted.log("i-1")
     assert hosted.launcher.killed == [each.pid for each in hosted.launcher.workers]
+
+
+@pytest.mark.parametrize("edited", ["#!/bin/false", None])
+def test_a_program_that_was_edited_or_removed_is_not_started_in_the_place_of_the_one_that_was_deployed(
+    tmp_path, edited
+):
+    program = tmp_path / "serve.sh"
+    program.write_text("#!/bin/sh")
+    deployed = {"ResolvedImage": resolved(str(program))}
+    program.unlink() if edited is None else program.write_text(edited)
+    hosted, text = start(tmp_path / "state", image=str(program), deployed=deployed)
+    what = "was changed since the model was made" if edited else "cannot be read: No such file or directory"
+    assert text == (
+        f"The program {program} of model m {what}. "
+        "To serve what it is now, make a new model of it: run the endpoint's cell again."
+    )
+    assert f"ERROR the program {program} of model m {what}: it is not started" in hosted.log("i-1")
 
 
 @pytest.mark.parametrize(

@@ -155,9 +155,32 @@ def test_one_that_cannot_start_fails_at_once_with_a_log_that_says_why(engine, tm
     assert told["EndpointStatus"] == "Failed"
     assert told["FailureReason"] == (
         "CannotStartContainerError. Please ensure the model container for variant A starts correctly when invoked "
-        f"with 'docker run {tmp_path / 'serve'} serve'"
+        f"with '{tmp_path / 'serve'} serve'"
     )
     assert said in log(engine, name)
+
+
+def test_an_edited_program_never_goes_live_by_the_death_of_an_instance_nor_of_the_engine(tmp_path, script):
+    engine = launch(tmp_path / "state")
+    try:
+        create(engine, "prog", script)
+        before = script.read_text()
+        script.write_text(before.replace("serve", "other"))
+        engine.invoke("prog", "die")
+        until(lambda: f"ERROR the program {script} of model prog was changed" in log(engine, "prog"))
+        engine.kill()
+        engine = launch(tmp_path / "state")
+        until(lambda: engine.settled("prog")["EndpointStatus"] == "OutOfService")
+        told = engine.settled("prog")
+        assert told["FailureReason"].startswith(f"The program {script} of model prog was changed since the model was")
+        assert engine.invoke("prog", "1").status == 503
+
+        engine.kill()
+        script.write_text(before)  # the program that was deployed may serve again
+        engine = launch(tmp_path / "state")
+        until(lambda: engine.invoke("prog", "1").status == 200)
+    finally:
+        engine.kill()
 
 
 def test_one_that_is_missing_or_cannot_be_executed_is_refused(engine, tmp_path):

@@ -134,7 +134,8 @@ class Hosted:
 
 
 def variant(name="A", count=1, weight=1.0, **given):
-    return Variant(name, "m", "linear-learner:1", "ml.m5.large", desired_weight=weight, desired_count=count, **given)
+    image = given.pop("image", "linear-learner:1")
+    return Variant(name, "m", image, "ml.m5.large", desired_weight=weight, desired_count=count, **given)
 
 
 def send(lane, number=1):

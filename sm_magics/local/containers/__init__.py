@@ -20,7 +20,17 @@ from sm_magics.local.containers.contract import Container, LoadError, Request, R
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Container", "Kind", "LoadError", "Request", "Response", "find", "local_command", "resolved"]
+__all__ = [
+    "Container",
+    "Kind",
+    "LoadError",
+    "Request",
+    "Response",
+    "find",
+    "local_command",
+    "resolved",
+    "whats_changed",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +68,7 @@ _IMAGE = re.compile(
     r"(?:(?:[\w-]+(?:\.[\w-]+)+|localhost)(?::\d+)?/)?(?P<repository>[a-z0-9-]+)"
     r"(?::(?P<tag>[\w.-]+)(?:@sha256:[0-9a-f]{64})?)?"
 )
+_FINGERPRINT = re.compile("[0-9a-f]{8,64}")
 
 
 def find(image_uri: str) -> Kind | None:
@@ -74,7 +85,7 @@ def find(image_uri: str) -> Kind | None:
 def local_command(image: str) -> Path | None:
     """Return the program of this machine that an image is: an absolute path or a `file://` URI; None for any other.
 
-    What a URI has after a `#`, such as a fingerprint of the program, names nothing.
+    What a URI has after a `#` names nothing: it may be the program's fingerprint, see `whats_changed`.
     """
     if image.startswith("file:///"):
         return Path(unquote(urlsplit(image).path))
@@ -101,3 +112,22 @@ def resolved(image: str) -> str | None:
     except OSError:
         return None
     return f"{name}@sha256:{digest.hexdigest()}"
+
+
+def whats_changed(image: str, resolved_before: str | None = None) -> str | None:
+    """Return what is wrong with a program that is not the one that was meant; None when it is, or nothing tells.
+
+    That is told by 8 or more hexadecimal digits after the `#` of a `file://` URI, the first of the SHA-256 of the file,
+    and by what `resolved` returned before.
+    """
+    command = local_command(image)
+    fingerprint, before = image.partition("#")[2], (resolved_before or "").rpartition("@sha256:")[2]
+    meant = [each for each in (fingerprint, before) if _FINGERPRINT.fullmatch(each)]
+    if command is None or not meant:
+        return None
+    try:
+        with command.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return None if all(map(digest.startswith, meant)) else "was changed since the model was made"
