@@ -32,6 +32,7 @@ KINDS: Mapping[str, str] = {  # how each is written
     "quota": "it takes no value",
 }
 SPELLINGS = ("slow=", "crash", "5xx=", "ping=fail", "throttle", "stuck-creating", "quota")
+_NO_KINDS = frozenset({"4xx", "400", "500", "503"})  # that look like one
 _ALL = "slow=2s, crash, 5xx=20%, ping=fail, throttle, stuck-creating, quota"
 
 
@@ -83,10 +84,17 @@ def parse(words: Sequence[str], *, next_only: bool = False) -> Asked:
     return Asked(variant, faults)
 
 
-def check(asked: Asked, endpoint: str, variants: Collection[str]) -> None:
+def check(
+    asked: Asked,
+    endpoint: str,
+    variants: Collection[str],
+    shadows: Collection[str] = (),
+    present: Collection[Fault] = (),
+) -> None:
     """Raise when nothing can be done as asked.
 
-    A fault for the next fleet may be on a variant that is still to come, unless its name is very like a kind.
+    A fault for the next fleet may be on a variant that is still to come, unless its name is very like a kind. `present`
+    are the faults that there are.
 
     Raises
     ------
@@ -95,6 +103,13 @@ def check(asked: Asked, endpoint: str, variants: Collection[str]) -> None:
     """
     if asked.variant is None:
         return
+    if asked.variant in shadows:
+        told = f"'{asked.variant}' is a shadow of endpoint '{endpoint}', and faults are put on variants that answer"
+        raise CellError(told, hint=f"it has {', '.join(variants)}")
+    own = any(each.variant == asked.variant for each in present)
+    if asked.clears and present and not own and asked.variant in variants:
+        told = f"variant '{asked.variant}' has no faults of its own"
+        raise CellError(told, hint=f"%sm_fault {endpoint} clear ends those of all variants, too")
     to_come = any(each.next_only for each in asked.faults) and not _near(asked.variant, [*KINDS, CLEAR], 0.7)
     if asked.variant not in variants and not to_come:
         told = f"'{asked.variant}' is neither a kind of fault nor a variant of endpoint '{endpoint}'"
@@ -149,7 +164,7 @@ def carry_out(connection: Connection, endpoint: str, asked: Asked) -> None:
 def _fault(word: str, variant: str | None, *, next_only: bool) -> Fault:
     kind, equals, value = word.partition("=")
     if kind not in KINDS:
-        hint = _near(kind, KINDS) or f"kinds are {_ALL}; a variant comes before them"
+        hint = (kind not in _NO_KINDS and _near(kind, KINDS)) or f"kinds are {_ALL}; a variant comes before them"
         raise CellError(f"'{kind}' is no kind of fault", hint=hint)
     delay = seconds(value) if kind == "slow" else None
     share = percentage(value) if kind in {"crash", "5xx", "throttle"} else None

@@ -98,6 +98,19 @@ class TestCheck:
         assert "; it has Linear-Model" in refused(check, parse(["ZZZ"]), "boston", ["Linear-Model"])
         assert refused(check, parse(["ZZZ", "clear"]), "boston", []).endswith("quota")
 
+    def test_a_shadow_is_told_as_one_and_so_is_a_clearing_that_would_clear_nothing(self):
+        told = refused(check, parse(["Next", "crash"]), "boston", ["A"], ["Next"])
+        assert told.startswith("'Next' is a shadow of endpoint 'boston'")
+        told = refused(check, parse(["A", "clear"]), "boston", ["A", "B"], (), (Fault("crash"), Fault("quota", "B")))
+        assert told == (
+            "variant 'A' has no faults of its own\n  %sm_fault boston clear ends those of all variants, too"
+        )
+        check(parse(["A", "clear"]), "boston", ["A"], (), (Fault("crash"), Fault("quota", "A")))
+        check(parse(["A", "clear"]), "boston", ["A"])
+
+    def test_what_only_looks_like_a_kind_is_not_taken_for_the_one_beside_it(self):
+        assert "kinds are slow" in refused(parse, ["4xx=20%"])
+
     def test_a_variant_alone_says_nothing(self):
         assert "nothing is said of variant 'A'" in refused(check, parse(["A"]), "boston", ["A"])
 

@@ -58,6 +58,7 @@ class TestLines:
             ("%sm_load boston st|", ["stop"]),
             ("%sm_load boston --r|", ["--rps"]),
             ("%sm_help sm_e|", ["sm_endpoint"]),
+            ("%sm_help rollback_o|", ["rollback_on"]),
             ("%sm_invoke boston --data $|", ["$X", "$y", "$linear", "$xgb"]),
             ("%sm_invoke boston --data $l|", ["$linear"]),
         ],

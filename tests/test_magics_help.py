@@ -5,6 +5,7 @@ import pytest
 from sm_magics.errors import CellError
 
 MAGICS = [
+    "sm_compare",
     "sm_config",
     "sm_connect",
     "sm_delete",
@@ -19,7 +20,7 @@ MAGICS = [
     "sm_model",
     "sm_status",
 ]
-CELLS = ["sm_endpoint", "sm_invoke", "sm_model"]
+CELLS = ["sm_compare", "sm_endpoint", "sm_invoke", "sm_model"]
 
 
 def registered(notebook):
@@ -76,6 +77,12 @@ def test_a_key_of_a_cell_is_explained_by_sagemaker_s_own_name(notebook):
     shown = notebook.run("%sm_help weight").shown
     assert "InitialVariantWeight" in shown
     assert "variants.NAME" in shown
+
+
+def test_a_key_that_holds_others_is_explained_with_them_and_an_example(notebook):
+    shown = notebook.run("%sm_help rollback_on").shown
+    assert "1%, a number, or 200ms" in shown
+    assert "- {metric: ModelLatency, above: 200ms, stat: p99}" in shown
 
 
 def test_a_topic_that_is_none_is_an_error_with_the_nearest(notebook):

@@ -85,6 +85,7 @@ def test_keys_of_the_level_that_are_not_there_yet(marked, first):
         ("deploy: {all-at-once: |", ["true", "false"]),
         ("variants: {A: $xgb}\nrollback_on:\n  - metric: Invocation5|", ["Invocation5XXErrors"]),
         ("variants: {A: $xgb, B: $xgb}\nrollback_on: [{variant: |", ["A", "B"]),
+        ("rollback_on: [|", ["{metric: Invocation5XXErrors, above: 1%, for: 1m}"]),
         ("rollback_on: [{stat: p9|", ["p90", "p99", "p99.9"]),
         ("rollback_on: [{above: |", []),
         ("variants:\n  A: |", []),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sm_magics.service_model import snake_case
-from sm_magics.spec import explain, words
+from sm_magics.spec import example, explain, explain_below, parse_endpoint, words
 
 
 @pytest.mark.parametrize(
@@ -44,3 +44,27 @@ def test_every_key_has_an_explanation():
         assert explain(word)
         assert all(text for row in explain(word) for text in row)
         assert word == snake_case(word)
+
+
+def test_what_may_stand_below_a_key_is_explained_with_its_range():
+    below = {key: (takes, what) for key, takes, what in explain_below("deploy")}
+    assert [*below] == ["canary", "linear", "rolling", "all-at-once", "wait", "every", "bake", "timeout"]
+    assert "at most 50%" in below["canary"][1]
+    assert [key for key, *_ in explain_below("rollback_on")] == ["metric", "above", "for", "stat", "variant"]
+    assert [key for key, *_ in explain_below("DataCaptureConfig")] == ["to", "sample"]
+    assert [key for key, *_ in explain_below("shadow")][:4] == ["model", "instance", "instances", "weight"]
+    assert explain_below("role") == explain_below("wieght") == []
+
+
+@pytest.mark.parametrize("word", ["variants", "models", "shadow", "deploy", "rollback_on", "capture", "tags"])
+def test_an_example_is_a_cell_that_can_be_read(word):
+    variables = {"linear": object(), "xgb": object(), "next": object()}
+    written = example(word)
+    for each in written.split("\n") if word == "deploy" else [written]:
+        text = each if "variants:" in each else f"variants: {{A: $xgb}}\n{each}"
+        parse_endpoint(text, "boston", variables)
+
+
+def test_what_one_line_says_has_no_example():
+    assert example("role") is None
+    assert example("wieght") is None

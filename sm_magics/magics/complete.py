@@ -133,8 +133,10 @@ class Completer:
         if magic == "sm_config":
             return ["display=", "timeout=", "wait="]
         if magic == "sm_help":
+            from sm_magics.spec import words
+
             table = self.session.shell.magics_manager.magics
-            return sorted(each for each in {**table["line"], **table["cell"]} if each.startswith("sm_"))
+            return [*sorted(each for each in {**table["line"], **table["cell"]} if each.startswith("sm_")), *words()]
         if magic == "sm_model":
             return [*self.session.declared, *self._names("Model")]
         return self._names("Endpoint")

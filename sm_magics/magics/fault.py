@@ -49,6 +49,7 @@ class FaultMagics(SmMagics):
         variants = [each.variant for each in present if each.variant is not None]
         if snapshot is not None:
             variants = [each.name for each in (*snapshot.variants, *snapshot.pending)] + variants
-        check(asked, given.name, list(dict.fromkeys(variants)))
+        shadows = [] if snapshot is None else [each.name for each in snapshot.shadows]
+        check(asked, given.name, list(dict.fromkeys(variants)), shadows, present)
         carry_out(connection, given.name, asked)
         return Faults(given.name, listed(connection, given.name))

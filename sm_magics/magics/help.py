@@ -14,7 +14,7 @@ from sm_magics.magics.options import argument, usage
 if TYPE_CHECKING:
     import argparse
 
-    from sm_magics.render.view import View
+    from sm_magics.render.view import Block, View
 
 __all__ = ["HelpMagics"]
 
@@ -40,7 +40,7 @@ class HelpMagics(SmMagics):
 
     def _about(self, topic: str) -> View:
         from sm_magics.render.view import Code, Column, Table, View
-        from sm_magics.spec import explain, words
+        from sm_magics.spec import example, explain, explain_below, words
 
         functions = {spelled.strip("%").split()[0]: each for spelled, each in _magics(self.shell).items()}
         asked = topic.strip("%")
@@ -49,7 +49,13 @@ class HelpMagics(SmMagics):
         rows = tuple(explain(asked))
         if rows:
             columns = (Column("where"), Column("SageMaker's name"), Column("takes"), Column("what it is", prose=True))
-            return View(f"Help for {asked}", None, (Table(columns, rows),))
+            blocks: list[Block] = [Table(columns, rows)]
+            if inner := tuple(explain_below(asked)):
+                below = (Column("key"), Column("takes", prose=True), Column("what it is", prose=True))
+                blocks.append(Table(below, inner, "Below it; every other field of SageMaker's by its own name, too"))
+            if (written := example(asked)) is not None:
+                blocks.append(Code(written, "For example:"))
+            return View(f"Help for {asked}", None, tuple(blocks))
         near = difflib.get_close_matches(asked, [*functions, *words()], n=1, cutoff=0.7)
         known = "%sm_help lists the magics; a key of a cell is explained by its name, such as weight"
         raise CellError(f"there is no help for '{topic}'", hint=f"did you mean {near[0]}?" if near else known)

@@ -10,7 +10,7 @@ from sm_magics.spec.capture import CAPTURE, is_path
 from sm_magics.spec.complete import Suggestion, Suggestions, suggest
 from sm_magics.spec.deployment import policy_words
 from sm_magics.spec.endpoint import parse_endpoint
-from sm_magics.spec.explain import explain, words
+from sm_magics.spec.explain import example, explain, explain_below, words
 from sm_magics.spec.model import parse_model
 from sm_magics.spec.options import parse_options
 from sm_magics.spec.types import (
@@ -39,7 +39,9 @@ __all__ = [
     "Suggestions",
     "VariantSpec",
     "alarm_words",
+    "example",
     "explain",
+    "explain_below",
     "is_path",
     "parse_endpoint",
     "parse_model",

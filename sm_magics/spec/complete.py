@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from sm_magics.spec.cursor import Cursor, find_cursor, names_under
 from sm_magics.spec.keys import (
+    ALARM,
     DEPLOY,
     ENDPOINT,
     MODEL,
@@ -98,6 +99,8 @@ def _keys(name: str, cursor: Cursor) -> Iterator[Suggestion]:
 def _values(name: str, lines: Sequence[str]) -> Iterator[Suggestion]:
     if name in (MODEL, VARIANT):
         yield from (Suggestion(each, "A model of this cell") for each in names_under(lines, "models"))
+    elif name == ALARM:
+        yield Suggestion("{metric: Invocation5XXErrors, above: 1%, for: 1m}", "An alarm that is made for this update")
     elif name == DEPLOY:
         yield Suggestion("all-at-once", level(DEPLOY).words["all-at-once"].help)
     elif name == NAMED:

@@ -7,15 +7,30 @@ from typing import TYPE_CHECKING
 from sm_magics.spec.keys import ENDPOINT, MODEL, VARIANT, below, is_level, level, sagemaker
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from sm_magics.service_model import Shape
     from sm_magics.spec.keys import Key
 
-__all__ = ["Explanation", "explain", "words"]
+__all__ = ["Explanation", "example", "explain", "explain_below", "words"]
 
 Explanation = tuple[str, str, str, str]
 MOST_CHOICES = 6
+_EXAMPLES: Mapping[str, str] = {  # of the keys at the top of a cell
+    "variants": "variants:\n  Linear-Model: {model: $linear, weight: 4}\n  XGB-Model: {model: $xgb, instances: 2}",
+    "models": "models:\n  xgb: {image: xgboost@3.0-5, data: ./model.tar.gz}\nvariants: {XGB-Model: xgb}",
+    "shadow": "variants: {XGB-Model: $xgb}\nshadow: {Next-Model: {model: $next, weight: 0.5}}  # a copy of half of it",
+    "deploy": (
+        "deploy: {canary: 10%, wait: 5m}\ndeploy: {linear: 25%, every: 2m, bake: 10m}\n"
+        "deploy: {rolling: 50%, wait: 1m}\ndeploy: all-at-once"
+    ),
+    "rollback_on": (
+        "deploy: {canary: 10%, wait: 5m}\nrollback_on:\n  - my-alarm\n"
+        "  - {metric: Invocation5XXErrors, above: 1%, for: 1m}\n  - {metric: ModelLatency, above: 200ms, stat: p99}"
+    ),
+    "capture": "capture: {to: s3://bucket/prefix, sample: 20%}",
+    "tags": "tags: {team: pricing}",
+}
 
 
 def explain(word: str) -> list[Explanation]:
@@ -26,6 +41,25 @@ def explain(word: str) -> list[Explanation]:
         if key is not None:
             found.append((place, key.member, _takes(key), key.help))
     return found
+
+
+def explain_below(word: str) -> list[tuple[str, str, str]]:
+    """Return the keys that may stand below a key at the top of a cell: each with what it takes and what it is.
+
+    Of many, those that everyone writes; the others are SageMaker's own.
+    """
+    key = level(ENDPOINT).find(word)
+    inner = _below(key.shape, "") if key is not None else []
+    inner = [(VARIANT, "")] if key is not None and key.member in {"variants", "shadow"} else inner
+    keys = [key for name, _ in inner for written, key in level(name).choices() if written == key.name]
+    shown = [key for key in keys if key.short] or keys
+    return [(key.name, _takes(key), key.help) for key in shown]
+
+
+def example(word: str) -> str | None:
+    """Return how a key at the top of a cell is written, None where one line says it."""
+    key = level(ENDPOINT).find(word)
+    return _EXAMPLES.get(key.name) if key is not None else None
 
 
 def words() -> list[str]:
