@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from sm_magics.local.artifacts import Artifacts
     from sm_magics.local.faults import Faults
-    from sm_magics.local.instance import Launcher, Serving
+    from sm_magics.local.instance import Answer, Launcher, Serving
     from sm_magics.local.lifecycle import Variant
     from sm_magics.local.logs import Logs, LogStream
     from sm_magics.local.router import Lane
@@ -33,6 +33,9 @@ if TYPE_CHECKING:
 __all__ = ["Host", "StartFailed"]
 
 HEALTHY = 200  # the contract's answer to /ping
+FIRST_WORD = (
+    5.0  # seconds after which the log of an instance that is not healthy says why, and again after twice as many
+)
 
 
 class StartFailed(Exception):  # noqa: N818 - named for what happened
@@ -94,12 +97,12 @@ class Host:
             await _unstuck(lane)
             async with asyncio.timeout(variant.startup_seconds):
                 await instance.launch(self._launcher, program)
-                health = await instance.ping()
+                health = await _health(instance, log, variant.startup_seconds)
             if health is None and not own:  # a program's end is told where it is seen
                 log.write("ERROR the container's process ended before it answered its health check")
         except OSError as error:  # TimeoutError is one too
             health, late = None, isinstance(error, TimeoutError)
-            slow = f" did not answer its health check in {variant.startup_seconds:g} s"
+            slow = f" did not pass its health check in {variant.startup_seconds:g} s: {instance.trouble}"
             log.write("ERROR the container" + (slow if late else f"'s process cannot be started: {error}"))
         except BaseException:
             self.abort(instance)
@@ -154,6 +157,24 @@ async def _check_program(variant: Variant, log: LogStream) -> None:
         text = f"he program {containers.local_command(variant.image)} of model {variant.model} {what}"
         log.write(f"ERROR t{text}: it is not started")
         raise StartFailed(f"T{text}. To serve what it is now, make a new model of it: run the endpoint's cell again.")
+
+
+async def _health(instance: Serving, log: LogStream, limit: float) -> Answer | None:
+    """Return an instance's answer to its health check; as long as there is none, its log says why."""
+    telling = asyncio.create_task(_tell_why_it_waits(instance, log, limit))
+    try:
+        return await instance.ping()
+    finally:
+        telling.cancel()
+
+
+async def _tell_why_it_waits(instance: Serving, log: LogStream, limit: float) -> None:
+    waited = FIRST_WORD
+    await asyncio.sleep(waited)
+    while True:
+        log.write(f"WARNING the container is not healthy after {waited:g} s of {limit:g} s: {instance.trouble}")
+        await asyncio.sleep(waited)
+        waited *= 2
 
 
 async def _unstuck(lane: Lane) -> None:

@@ -98,6 +98,7 @@ class Serving(Protocol):
     ready: bool
     outstanding: int
     pid: int | None
+    trouble: str  # why it is not healthy yet, as far as it is known
 
     async def launch(self, launcher: Launcher, program: Program) -> None:
         """Start its process."""
@@ -162,6 +163,7 @@ class Instance(asyncio.Protocol):
         self.ready = False
         self.outstanding = 0
         self.pid: int | None = None
+        self.trouble = "GET /ping is not answered yet"
         self._ended = ended
         self._transport: asyncio.Transport | None = None
         self._sent = 0

@@ -50,6 +50,7 @@ class TcpConnection(asyncio.Protocol):
 
     def __init__(self, owner: Owner) -> None:
         self.heard = False  # whether anything has ever come from it
+        self.end = "The container closed the connection before it answered."
         self._owner = owner
         self._transport: asyncio.Transport | None = None
         self._request: TcpRequest | None = None
@@ -108,6 +109,7 @@ class TcpConnection(asyncio.Protocol):
         if self._answer is not None:
             self._finish(self._answer, keep=sound and self._keep)
         elif not sound or self._size > MAX_ANSWER or self._received > MAX_AROUND + CHUNKED * self._size:
+            self.end = "The container's answer is too large." if sound else "The container's answer is no HTTP."
             self.close()
 
     def eof_received(self) -> None:

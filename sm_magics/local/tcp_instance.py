@@ -15,14 +15,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from sm_magics.local import containers
-from sm_magics.local.instance import PING, PingWaiter
+from sm_magics.local.instance import PING, Answer, PingWaiter
 from sm_magics.local.tcp_connection import TcpConnection, TcpRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from sm_magics.local.instance import Answer, Launcher, Program, Waiter
+    from sm_magics.local.instance import Launcher, Program, Waiter
 
 __all__ = ["TcpInstance"]
 
@@ -34,6 +34,7 @@ MAX_FAILED_CHECKS = 3  # in a row, after which it is started anew
 BUSY_SECONDS = 60.0  # in which a program with requests to answer need not answer health checks: it may have one thread
 STOP_SECONDS = 30.0  # the contract's time from SIGTERM to SIGKILL
 HEALTHY = 200
+BROKEN = 500  # what an invocation comes to whose connection the program ends or spoils
 
 
 class TcpInstance:
@@ -56,6 +57,7 @@ class TcpInstance:
         self.outstanding = 0
         self.port = 0
         self.pid: int | None = None
+        self.trouble = self._unheard = "GET /ping is not answered yet"
         self._ended = ended
         self._base = base
         self._over = False
@@ -150,6 +152,7 @@ class TcpInstance:
                 self._say(f"ERROR the container listens no longer on port {self.port}")
                 self._leave()  # a server that does not listen any more is none
             else:
+                self._unheard = f"nothing listens on port {self.port} yet, which SAGEMAKER_BIND_TO_PORT names"
                 self._lose_first()
         except OSError as error:  # such as too many open files
             self._say(f"ERROR the container cannot be reached: {error}")
@@ -203,7 +206,11 @@ class TcpInstance:
                 self._queue.appendleft(request)
             else:
                 self._gone()
-                request.waiter.lost(started=not again)
+                if again or self._over or request.message == PING:
+                    request.waiter.lost(started=not again)
+                else:  # it need not have ended: it is answered for, as by a proxy
+                    self._say(f"ERROR {connection.end}")
+                    request.waiter.answered(Answer(BROKEN, b"text/plain", None, connection.end.encode()))
         if self._over:
             self._let_go()
         else:
@@ -213,14 +220,21 @@ class TcpInstance:
 
     async def _check(self) -> Answer | None:
         waiter = PingWaiter()
+        self._unheard = "the connection was closed before GET /ping was answered"
         self.send(PING, waiter)
         try:
             async with asyncio.timeout(PING_SECONDS):
-                return await waiter.future
+                answer = await waiter.future
         except TimeoutError:
             waiter.over = True
             self._forget_the_late()
+            self.trouble = f"GET /ping was not answered in {PING_SECONDS:g} s"
             return None
+        if answer is None:
+            self.trouble = self._unheard
+        elif answer.status != HEALTHY:
+            self.trouble = f"GET /ping was answered with {answer.status}"
+        return answer
 
     async def _watch(self) -> None:
         """Look after a program that serves, and end one that answers neither requests nor health checks."""
@@ -239,7 +253,7 @@ class TcpInstance:
             answers = self._answers  # that of the health check does not count
             failed = 0 if answer is not None and answer.status == HEALTHY else failed + 1
             if failed == MAX_FAILED_CHECKS and not self._over:
-                self._say(f"ERROR the container failed {failed} health checks in a row")
+                self._say(f"ERROR the container failed {failed} health checks in a row: {self.trouble}")
                 self._leave()
                 self._end_program()
 

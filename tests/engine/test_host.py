@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from fleetkit import Hosted, variant
 
+from sm_magics.local import host
 from sm_magics.local.containers import resolved
 from sm_magics.local.faults import Fault
 from sm_magics.local.host import StartFailed
@@ -48,7 +49,7 @@ def test_a_container_gets_what_its_contract_names_and_nothing_of_the_user(tmp_pa
     ("given", "log"),
     [
         ({"health": 503}, ""),
-        ({"health": None}, "ERROR the container did not answer its health check in 0.05 s"),
+        ({"health": None}, "ERROR the container did not pass its health check in 0.05 s: GET /ping is not answered"),
         ({"fails": OSError("no more processes")}, "ERROR the container's process cannot be started: no more processes"),
         ({"fault": Fault("ping")}, "ERROR GET /ping is answered with 500: a fault on purpose"),
     ],
@@ -61,6 +62,17 @@ def test_a_container_that_is_not_well_is_ended_and_its_log_says_why(tmp_path, gi
     )
     assert log in hosted.log("i-1")
     assert hosted.launcher.killed == [each.pid for each in hosted.launcher.workers]
+
+
+def test_while_a_container_is_not_well_its_log_says_why_ever_more_rarely(tmp_path, monkeypatch):
+    monkeypatch.setattr(host, "FIRST_WORD", 0.01)
+    hosted, _ = start(tmp_path, {"health": None}, startup_seconds=0.2)
+    lines = [each.partition("\t")[2] for each in hosted.log("i-1").splitlines()]
+    assert lines[:2] == [
+        "WARNING the container is not healthy after 0.01 s of 0.2 s: GET /ping is not answered yet",
+        "WARNING the container is not healthy after 0.02 s of 0.2 s: GET /ping is not answered yet",
+    ]
+    assert len(lines) <= 7
 
 
 @pytest.mark.parametrize("edited", ["#!/bin/false", None])

@@ -25,6 +25,10 @@ def said(body, *headers, status=200):
     return f"HTTP/1.1 {status} OK\r\n{lines}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
+def broken(text):
+    return Answer(500, b"text/plain", None, text.encode())
+
+
 class Log:
     def __init__(self):
         self.lines = []
@@ -198,7 +202,8 @@ async def test_an_error_of_the_model_is_an_answer_too():
 @run
 async def test_rubbish_loses_its_own_request_only(data):
     async with serving(answers(data, said(b"7"))) as peer:
-        assert await ask(peer.instance) == "begun"
+        assert await ask(peer.instance) == broken("The container's answer is no HTTP.")
+        assert peer.log.lines == ["ERROR The container's answer is no HTTP."]
         assert (await ask(peer.instance)).body == b"7"
         assert peer.told == []
 
@@ -207,7 +212,7 @@ async def test_rubbish_loses_its_own_request_only(data):
 async def test_an_answer_without_end_is_cut_off(monkeypatch):
     monkeypatch.setattr(tcp_connection, "MAX_ANSWER", 1000)
     async with serving(answers(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 5000, said(b"7"))) as peer:
-        assert await ask(peer.instance) == "begun"
+        assert await ask(peer.instance) == broken("The container's answer is too large.")
         assert (await ask(peer.instance)).body == b"7"
 
 
@@ -237,7 +242,7 @@ async def test_headers_without_end_are_cut_off(head, again):
             await writer.drain()
 
     async with serving(invoked) as peer:
-        assert await ask(peer.instance) == "begun"
+        assert (await ask(peer.instance)).status == 500
         assert sent < 2**23
         assert (await ask(peer.instance)).body == b"7"
 
@@ -260,7 +265,7 @@ async def test_a_second_answer_to_one_request_is_never_taken_for_that_to_the_nex
 @run
 async def test_a_request_that_was_read_is_lost_and_never_sent_again(data):
     async with serving(answers(data, close=True)) as peer:
-        assert await ask(peer.instance) == "begun"
+        assert await ask(peer.instance) == broken("The container closed the connection before it answered.")
         assert len(peer.requests) == 1
 
 
@@ -286,7 +291,7 @@ async def test_a_request_that_nobody_read_is_sent_again_once():
         else:
             writer.write(said(b"7"))
 
-    for resets, expected, seen in ((1, b"7", 2), (9, "begun", 2)):
+    for resets, expected, seen in ((1, b"7", 2), (9, b"The container closed the connection before it answered.", 2)):
         async with serving(answers(said(b"7"))) as peer:
             peer.seen, peer.resets = 0, resets
             for each in peer.writers:
@@ -295,8 +300,7 @@ async def test_a_request_that_nobody_read_is_sent_again_once():
             peer.serve, port = never_reads, peer.instance.port
             peer.server.close()
             peer.server = await asyncio.start_server(never_reads, "127.0.0.1", port, limit=1)
-            got = await ask(peer.instance)
-            assert getattr(got, "body", got) == expected
+            assert (await ask(peer.instance)).body == expected
             assert peer.seen == seen
 
 
@@ -384,7 +388,8 @@ async def test_a_program_that_handles_one_connection_at_a_time_comes_to_all_of_t
 
 
 @run
-async def test_it_is_asked_until_it_is_well_and_starts_before_it_listens():
+async def test_it_is_asked_until_it_is_well_and_what_is_wrong_is_known_meanwhile(monkeypatch):
+    monkeypatch.setattr(tcp_instance, "PING_SECONDS", 0.1)
     peer, log = Peer(answers(said(b"7"))), Log()
     instance = TcpInstance("i-1", "A", lambda _: None, Path("/nowhere"))
 
@@ -398,9 +403,14 @@ async def test_it_is_asked_until_it_is_well_and_starts_before_it_listens():
     well = asyncio.ensure_future(instance.ping())
     await asyncio.sleep(0.05)
     assert not well.done()
+    await until(lambda: instance.trouble.startswith(f"nothing listens on port {instance.port} yet"))
     peer.well = said(b"", status=503)
     await real(command=Path("/bin/model"), environment=peer.environment, log=log.open_pipe(), ended=None)
-    await until(lambda: peer.connections)
+    await until(lambda: instance.trouble == "GET /ping was answered with 503")
+    peer.well = b"rubbish\r\n\r\n"
+    await until(lambda: instance.trouble == "the connection was closed before GET /ping was answered")
+    peer.well = b""
+    await until(lambda: instance.trouble == "GET /ping was not answered in 0.1 s")
     assert not well.done()
     peer.well = WELL
     assert (await well).status == 200
@@ -428,7 +438,8 @@ async def test_one_that_fails_its_health_checks_is_replaced(monkeypatch):
     async with serving(answers(said(b"7"))) as peer:
         peer.well = said(b"ill", status=500)
         await until(lambda: peer.told)
-        assert peer.log.lines == ["ERROR the container failed 3 health checks in a row"]
+        why = "GET /ping was answered with 500"
+        assert peer.log.lines == [f"ERROR the container failed 3 health checks in a row: {why}"]
         assert peer.terminated == [(4711, tcp_instance.STOP_SECONDS)]
 
 
