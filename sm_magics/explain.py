@@ -76,7 +76,7 @@ def log_tail(connection: Connection, endpoint: str, variant: str | None) -> LogT
 
     A log is a help, never a reason to fail: where it cannot be read, there is none.
     """
-    log = Log(connection, endpoint, variant)
+    log = Log(connection, endpoint, variant, pings=False)
     try:
         names = log.streams()
         lines = [plain(each.text) for each in log.last(names[0], MOST_READ)] if names else []

@@ -15,7 +15,7 @@ from sm_magics.connection import call
 from sm_magics.errors import ServiceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from sm_magics.clock import Clock
     from sm_magics.connection import Connection
@@ -28,6 +28,7 @@ MOST_STREAMS = 50  # that are read: those written last
 PAUSE = 1.0  # seconds between looks while following
 LOOK_BACK = 30_000  # milliseconds: an instance's lines may arrive that much later than another's
 _KNOWN = 1_000  # lines that following reads first, to tell what is new
+_PING = re.compile(r"\bGET /ping(\?\S*)?( HTTP/[\d.]+)?\"? +2\d\d\b")  # as servers log a request, answered well
 _STYLES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\))")  # colours, links, titles
 # What moves a cursor or turns the direction of writing: a line that has it can look like another one.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -53,11 +54,12 @@ class Printed:
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """The log of an endpoint, or of one variant of it."""
+    """The log of an endpoint, or of one variant of it; maybe without the health checks that were answered (`pings`)."""
 
     connection: Connection
     endpoint: str
     variant: str | None = None
+    pings: bool = True
 
     @property
     def group(self) -> str:
@@ -93,13 +95,16 @@ class Log:
         client = self.connection.client("logs")
         request: dict[str, Any] = {"logGroupName": self.group, "logStreamName": stream, "limit": lines}
         found: list[Entry] = []
+        read = 0
         while True:
             answer = call(client, "GetLogEvents", **request)
-            found = [*(_entry(stream, each) for each in answer["events"]), *found]
+            read += len(answer["events"])
+            found = [*self._entries((stream, each) for each in answer["events"]), *found]
             before = answer.get("nextBackwardToken")
-            if len(found) >= lines or before in {None, request.get("nextToken")}:  # it repeats at the beginning
+            at_the_beginning = before in {None, request.get("nextToken")}  # where it repeats
+            if len(found) >= lines or at_the_beginning or read >= MOST_LINES:
                 return found[-lines:]
-            request["nextToken"] = before
+            request |= {"nextToken": before, "limit": MOST_LINES}
 
     def tail(self, lines: int) -> tuple[Entry, ...]:
         """Return the last lines of all instances together, in the order of their times.
@@ -141,10 +146,15 @@ class Log:
         """Yield all lines from a time on (milliseconds since the epoch)."""
         try:
             for page in self._pages("FilterLogEvents", startTime=start, **self._of_variant()):
-                yield from (_entry(each["logStreamName"], each) for each in page["events"])
+                yield from self._entries((each["logStreamName"], each) for each in page["events"])
         except ServiceError as error:
             if not _is_missing(error):
                 raise
+
+    def _entries(self, events: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[Entry]:
+        for stream, event in events:
+            if self.pings or not _PING.search(event["message"]):
+                yield _entry(stream, event)
 
     def _pages(self, operation: str, **request: Any) -> Iterator[Any]:
         client = self.connection.client("logs")

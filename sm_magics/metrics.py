@@ -111,12 +111,16 @@ def span(now: float, seconds: float, period: float | None) -> Span:
         fitting = (each for each in PERIODS if each >= finest and seconds <= each * FEW_STEPS)
         period = next(fitting, PERIODS[-1])
     if period < finest or period % finest:
+        told = "metrics are kept in steps of" if finest == FINEST[0][1] else "for so long there are only steps of"
         raise CellError(
-            f"--period {duration(period)}: for so long there are only steps of {duration(finest)}",
+            f"--period {duration(period)}: {told} {duration(finest)}",
             hint=f"write --period {duration(finest)}, or a multiple of it",
         )
     if seconds < period:
-        raise CellError(f"--for {duration(seconds)} is shorter than one period of {duration(period)}")
+        raise CellError(
+            f"--for {duration(seconds)} is shorter than one period of {duration(period)}",
+            hint=f"write a time with its unit, without a space: --for {max(1, round(seconds))}m",
+        )
     count = math.ceil(seconds / period)
     if count > MOST_STEPS:
         raise CellError(

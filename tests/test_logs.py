@@ -85,6 +85,24 @@ class TestTail:
         assert texts(Log(connection, "boston").last("A/i-1", 50)) == ["one", "three"]
         assert [request.get("nextToken") for _, request in connection.session.calls] == [None, "b/2", "b/1", "b/0"]
 
+    def test_health_checks_that_were_answered_are_left_out_and_as_many_other_lines_looked_for(self, fake_connection):
+        ping = '127.0.0.1 - - [25/Nov/2026 17:31:00] "GET /ping HTTP/1.1" {} -'
+        pages = [
+            {"events": [{"message": ping.format(200)}] * 2, "nextBackwardToken": "b/1"},
+            {"events": [{"message": "one"}, {"message": ping.format(404)}], "nextBackwardToken": "b/0"},
+            {"events": [], "nextBackwardToken": "b/0"},
+        ]
+        for shown, told in ((False, ["one", ping.format(404)]), (True, [ping.format(200)] * 2)):
+            connection = fake_connection(get_log_events=list(pages))
+            assert texts(Log(connection, "boston", pings=shown).last("A/i-1", 2)) == told
+
+    @pytest.mark.parametrize(
+        "line", ['1.2.3.4 - "GET /ping HTTP/1.1" 200 OK', '- "GET /ping HTTP/1.1" 200 0 "-" "AHC/2.0"', "GET /ping 204"]
+    )
+    def test_servers_log_them_in_ways_of_their_own(self, fake_connection, line):
+        connection = fake_connection(get_log_events=[{"events": [{"message": line}]}])
+        assert Log(connection, "boston", pings=False).last("A/i-1", 2) == []
+
     def test_all_pages_of_streams_are_read_and_the_newest_come_first(self, fake_connection):
         pages = [
             {"logStreams": [{"logStreamName": "A/i-1", "lastEventTimestamp": 1}], "nextToken": "t"},

@@ -60,13 +60,14 @@ class TestSpan:
     @pytest.mark.parametrize(
         ("seconds", "period", "told"),
         [
-            (3600, 30, "--period 30s: for so long there are only steps of 1m\n  write --period 1m, or a multiple"),
-            (3600, 90, "--period 90s: for so long there are only steps of 1m"),
+            (3600, 30, "--period 30s: metrics are kept in steps of 1m\n  write --period 1m, or a multiple"),
+            (3600, 90, "--period 90s: metrics are kept in steps of 1m"),
             (3600, 0, "--period 0s"),
             (20 * DAY, 60, "--period 1m: for so long there are only steps of 5m"),
             (100 * DAY, 300, "--period 5m: for so long there are only steps of 1h"),
             (500 * DAY, None, "CloudWatch keeps metrics for 455 days"),
             (60, 300, "--for 1m is shorter than one period of 5m"),
+            (3, None, "shorter than one period of 1m\n  write a time with its unit, without a space: --for 3m"),
             (0, None, "--for 0s is shorter than one period of 1m"),
             (10 * DAY, 60, "that is 14400 steps, and 1500 at most are shown"),
         ],

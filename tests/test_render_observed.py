@@ -50,8 +50,11 @@ def test_the_last_lines_are_shown_and_all_are_counted():
 
 
 def test_nothing_printed_is_said():
-    assert lines(logs("boston", None, (), lines=2, times=False))[-1] == "  Nothing was printed yet."
-    assert "Nothing was printed yet." in text.render(following(()))
+    assert (
+        lines(logs("boston", None, (), lines=2, times=False))[-1]
+        == "  Nothing was printed yet, answered health checks aside."
+    )
+    assert "Nothing was printed yet, answered health checks aside." in text.render(following(()))
 
 
 def test_what_is_printed_is_text_and_keeps_its_spaces():
@@ -97,7 +100,7 @@ def test_what_was_printed_while_it_was_followed_is_only_counted():
         "  3 lines while it was followed; the object's `entries` has them.",
     ]
     assert lines(followed("boston", None, ENTRIES[:1]))[-1].startswith("  1 line while")
-    assert lines(followed("boston", None, ()))[-1] == "  Nothing was printed yet."
+    assert lines(followed("boston", None, ()))[-1] == "  Nothing was printed yet, answered health checks aside."
 
 
 WHEN = Span(1_800_000_000, 60, 60)

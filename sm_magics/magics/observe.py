@@ -36,6 +36,7 @@ class ObserveMagics(SmMagics):
         name("the endpoint"),
         _variant,
         argument("--lines", type=int, metavar="N", default=DEFAULT_LINES, help="show the last N; 50 by default"),
+        flag("--pings", what="show the health checks that were answered well, too"),
         flag("--times", what="show when each line was printed, and the instances by their ids"),
         flag("--follow", what="go on showing what is printed, until the cell is interrupted or the time is over"),
         argument("--timeout", type=duration, metavar="TIME", help="follow so long: 30s, 10m, 1h; 10m by default"),
@@ -52,7 +53,7 @@ class ObserveMagics(SmMagics):
         if not 1 <= given.lines <= MOST_LINES:
             raise CellError(f"--lines {given.lines}: it takes 1 to {MOST_LINES}")
         connection = self.session.connection()
-        log = Log(connection, given.name, given.variant)
+        log = Log(connection, given.name, given.variant, pings=given.pings)
         if not log.streams():  # a deleted endpoint may still have a log
             snapshot = find_endpoint(connection, given.name)
             log = replace(log, endpoint=snapshot.name)  # the service finds it in any case of letters

@@ -144,7 +144,7 @@ def _hint(parser: argparse.ArgumentParser, words: list[str]) -> str:
     for word in words:
         flag = word.partition("=")[0]
         if flag.startswith("-") and flag not in flags and not re.fullmatch(r"-\d.*", flag):
-            near = difflib.get_close_matches(flag, flags, n=1)
+            near = difflib.get_close_matches(flag, flags, n=1, cutoff=0.7)
             if near:
                 return f"did you mean {near[0]}?"
     return " ".join(parser.format_usage().replace("::", "").split())

@@ -30,7 +30,7 @@ def logs(endpoint: str, variant: str | None, entries: Sequence[Entry], *, lines:
     """Return the card of what the instances of an endpoint, or of one variant, printed last."""
     title = _title(endpoint, variant)
     if not entries:
-        return View(title, None, (Note("Nothing was printed yet."),))
+        return View(title, None, (Note("Nothing was printed yet, answered health checks aside."),))
     blocks: list[Block] = []
     if len(entries) > lines:
         blocks.append(Note(f"The last {lines} of {len(entries)} lines; the object's `entries` has them all."))
@@ -45,14 +45,18 @@ def _title(endpoint: str, variant: str | None) -> str:
 def followed(endpoint: str, variant: str | None, entries: Sequence[Entry]) -> View:
     """Return the card of a log whose lines were printed while it was followed."""
     count = f"{len(entries)} line{'' if len(entries) == 1 else 's'}"
-    told = f"{count} while it was followed; the object's `entries` has them." if entries else "Nothing was printed yet."
+    told = (
+        f"{count} while it was followed; the object's `entries` has them."
+        if entries
+        else "Nothing was printed yet, answered health checks aside."
+    )
     return View(_title(endpoint, variant), None, (Note(told),))
 
 
 def following(entries: Sequence[Entry]) -> View:
     """Return the card of a log while it is followed."""
     note = Note("Interrupt the cell to end it; what was seen is kept.")
-    block = _printed(entries, times=True) if entries else Note("Nothing was printed yet.")
+    block = _printed(entries, times=True) if entries else Note("Nothing was printed yet, answered health checks aside.")
     return View("Logs", Badge("following", "busy"), (block, note))
 
 
