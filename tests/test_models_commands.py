@@ -131,6 +131,9 @@ class TestInCells:
         assert notebook.run(self.serve(name)).result.verified
         assert self.answer(notebook, name) == b"6"
         assert "Nothing to change" in notebook.run(self.serve(name)).shown
+        notebook.variables["row"] = [["1", "b"]]
+        told = str(notebook.cell(f"%sm_invoke {name} --data $row").error)
+        assert f"endpoint '{name}' answered 400: could not convert string to float: 'b'" in told
         self.write(Path("serve.py").read_text().replace("scale *", "10 * scale *"))
         notebook.run(self.serve(name))
         assert self.answer(notebook, name) == b"60"

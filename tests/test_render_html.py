@@ -124,6 +124,11 @@ def test_a_table_without_rows_and_a_card_without_blocks_are_fine():
     assert "name" in Reader(render(View("t", None, (Table((Column("name"),), ()),)))).text
 
 
+def test_a_bar_among_words_looks_like_any_other_and_the_words_are_escaped():
+    text = render(View("t", None, (Facts((("traffic", f"<new> {bar(0.5)} old"),)),)))
+    assert f'<td>&lt;new&gt; <span class="sm-bar" aria-hidden="true">{bar(0.5)}</span> old</td>' in text
+
+
 def test_an_empty_cell_is_no_bar_and_a_bar_is_one():
     read = Reader(render(View("t", None, (Table((Column("a"), Column("b")), (("", bar(0.5)),)),))))
     assert read.attributes.count(("class", "sm-bar")) == 1

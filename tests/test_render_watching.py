@@ -57,7 +57,7 @@ def test_the_card_of_a_canary_shows_the_phase_the_time_in_it_and_the_traffic_of_
         "  policy   canary 10%, wait 5m",
         "  new      boston-c2",
         "  old      boston-c1",
-        "  elapsed  1 min 15 s",
+        "  waited   1 min 15 s",
         "",
         "  fleet  variant  phase            ready    weight  traffic",
         "  ────────────────────────────────────────────────────────────────────",
@@ -175,7 +175,7 @@ def test_a_new_endpoint_counts_what_is_ready():
     assert lines(snapshot) == [
         "Endpoint boston · Creating",
         "",
-        "  elapsed  12 s",
+        "  waited  12 s",
         "",
         "  variant  phase      ready  instances",
         "  ─────────────────────────────────────",

@@ -36,7 +36,7 @@ MINUTE = 60
 
 def watching(snapshot: Snapshot, *, earlier: bool = False) -> View:
     """Return the card of an endpoint that is on its way, maybe to what was asked for `earlier` than by this cell."""
-    blocks = update(snapshot, (("elapsed", _span(snapshot.elapsed)),)) or tuple(_alone(snapshot))
+    blocks = update(snapshot, (("waited", _span(snapshot.elapsed)),)) or tuple(_alone(snapshot))
     notes = (Note(_EARLIER),) if earlier else ()
     return View(f"Endpoint {snapshot.name}", badge(snapshot.status), (*blocks, *notes))
 
@@ -84,7 +84,7 @@ def _alone(snapshot: Snapshot) -> Iterator[Block]:
             return state.name, _word(state), "", ""
         return state.name, _word(state), _ready(state), bar((state.count or 0) / state.wanted_count)
 
-    yield Facts((("elapsed", _span(snapshot.elapsed)),))
+    yield Facts((("waited", _span(snapshot.elapsed)),))
     yield Table(columns, tuple(map(row, states)))
 
 

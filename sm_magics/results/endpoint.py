@@ -88,7 +88,10 @@ class Endpoint(Shown):
         return self.connection
 
     def captured(self) -> list[str]:
-        """Return the files that data capture has written by now: `pandas.read_json(each, lines=True)` reads one."""
+        """Return the files that data capture has written by now: `pandas.read_json(each, lines=True)` reads one.
+
+        What was sent a moment ago is not in them yet: the engine writes within 5 s, AWS within minutes.
+        """
         told = self.snapshot.raw.get("DataCaptureConfig")
         if not told or self.connection is None:
             return []
