@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import logging
 import random
+from collections import Counter
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -98,6 +99,10 @@ class Deployments:
         for name, serving in self._serving.items():
             for lane in (each for fleet, _ in serving for each in fleet.lanes.values()):
                 yield from ((name, lane.variant, each.pid) for each in lane.instances if each.pid is not None)
+
+    def missing(self, name: str) -> Counter[str]:
+        """Return how many instances of each variant of an endpoint died and do not come back soon."""
+        return sum((fleet.missing for fleet, _ in self._serving.get(name, ())), Counter())
 
     async def stop(self) -> None:
         """End every fleet once it has answered what is under way; the states stay as they are."""

@@ -41,6 +41,8 @@ class Endpoints:
         Whether there is an alarm of that name.
     captures
         Whether what is captured of an endpoint is written.
+    missing
+        How many instances of each variant of an endpoint died and do not come back soon.
     check_quota
         Refuses instances that an endpoint may not have: its name, its config's, and how many more of each variant.
     now
@@ -56,6 +58,7 @@ class Endpoints:
         follow: Callable[[str], None],
         is_alarm: Callable[[str], bool],
         captures: Callable[[str], bool],
+        missing: Callable[[str], Mapping[str, int]],
         check_quota: Callable[[str, str, Iterable[tuple[Variant, int]]], None],
         now: Callable[[], float],
     ) -> None:
@@ -65,6 +68,7 @@ class Endpoints:
         self._follow = follow
         self._is_alarm = is_alarm
         self._captures = captures
+        self._missing = missing
         self._check_quota = check_quota
         self._now = now
 
@@ -156,7 +160,7 @@ class Endpoints:
             "EndpointName": endpoint.name,
             "EndpointArn": endpoint.arn,
             "EndpointConfigName": endpoint.config_name,
-            **_summaries(endpoint.variants, asked),
+            **_summaries(self._there(endpoint), asked),
             "DataCaptureConfig": endpoint.capture and self._capture_summary(endpoint, endpoint.capture),
             "EndpointStatus": endpoint.status,
             "FailureReason": endpoint.failure_reason,
@@ -167,6 +171,16 @@ class Endpoints:
             "CrossRegionTrafficConfig": asked.get("CrossRegionTrafficConfig"),
             "PendingDeploymentSummary": pending and self._pending_summary(pending),
         }
+
+    def _there(self, endpoint: Endpoint) -> tuple[Variant, ...]:
+        """Return the variants with the instances that serve.
+
+        That one which died and does not come back is none is our reading of "the number of instances associated with
+        the variant"; what the service tells while it replaces one is not known.
+        """
+        missing = {} if endpoint.pending else self._missing(endpoint.name)
+        variants = endpoint.variants
+        return tuple(replace(v, current_count=max(0, v.current_count - missing.get(v.name, 0))) for v in variants)
 
     def _pending_summary(self, pending: Pending) -> dict[str, Any]:
         config = self._store.config(pending.config_name)

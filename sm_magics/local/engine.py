@@ -110,6 +110,7 @@ class Engine:
             follow=self._deployments.follow,
             is_alarm=self._alarms.exists,
             captures=self._captures.works,
+            missing=self._deployments.missing,
             check_quota=fault_api.check_quota,
             now=now,
         )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import Counter
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -20,15 +22,27 @@ if TYPE_CHECKING:
     from sm_magics.local.host import Host
     from sm_magics.local.instance import Serving
     from sm_magics.local.lifecycle import Variant
+    from sm_magics.local.logs import LogStream
 
 __all__ = ["Fleet"]
 
 _LOG = logging.getLogger(__name__)
 FIRST_PAUSE = 0.05  # seconds before a dead instance is started again; doubled each time, while it keeps dying
 LONGEST_PAUSE = 10.0
+MISSED_SECONDS, SLOW_SECONDS = 3.0, 20.0  # after which one that cannot start, or does not come up, counts as missing
 STABLE_SECONDS = 30.0  # after which an instance's death counts as its first
 DRAIN_SECONDS = 70.0  # a model may take 60 s to answer
 SHADOW_SECONDS = 1.0  # nobody waits for the answers of a shadow variant
+
+
+@dataclass(slots=True)
+class _Absence:
+    """An instance that died and is not back: since when, where that is told, and whether it counts as missing yet."""
+
+    variant: Variant
+    since: float
+    log: LogStream
+    missed: bool = False
 
 
 def _unheard(_: Mapping[str, int]) -> None:
@@ -70,6 +84,7 @@ class Fleet:
         self._replacing: set[asyncio.Task[None]] = set()
         self._retiring: dict[Serving, asyncio.Task[None]] = {}
         self._stopping = False
+        self.missing: Counter[str] = Counter()  # instances by variant that died and do not come back soon
         self._capture = capture
         self.lanes = {
             each.name: Lane(each.name, config_name, host.meter(endpoint, each.name, config_name), host.parking)
@@ -165,6 +180,7 @@ class Fleet:
     def _join(self, instance: Serving) -> None:
         lane = self.lanes[instance.variant]
         lane.instances.append(instance)
+        lane.down = False
         lane.release()
 
     async def _retire(self, instances: Iterable[Serving]) -> None:
@@ -201,29 +217,60 @@ class Fleet:
         what = "failed its health check and was stopped" if unhealthy else "ended by itself"
         log.write(f"ERROR the container {what}; a new instance is started")
         pause = self._pause(*self._born.pop(instance, (0.0, 0.0)))
-        task = asyncio.get_running_loop().create_task(self._replace(self._variants[instance.variant], pause))
+        loop = asyncio.get_running_loop()
+        absence = _Absence(self._variants[instance.variant], loop.time(), log)
+        task = loop.create_task(self._replace(absence, pause))
         self._replacing.add(task)
         task.add_done_callback(self._replacing.discard)
 
-    async def _replace(self, variant: Variant, pause: float) -> None:
-        while not self._stopping:
-            await asyncio.sleep(pause)
-            try:
-                instance = await self._started(variant)
-            except StartFailed as failure:
-                _LOG.warning("%s: %s", self._endpoint, failure)
+    async def _replace(self, absence: _Absence, pause: float) -> None:
+        loop, variant = asyncio.get_running_loop(), absence.variant
+        late = loop.call_later(SLOW_SECONDS, self._miss, absence, f"none was healthy after {SLOW_SECONDS:g} s")
+        try:
+            while not self._stopping:
+                await asyncio.sleep(pause)
+                instance = await self._tried(absence)
+                if instance is not None:
+                    break
                 pause = min(2 * pause, LONGEST_PAUSE)
-                continue
-            except Exception:  # noqa: BLE001 - whatever it is, an instance must come back
-                _LOG.exception("%s: an instance cannot be started again", self._endpoint)
-                pause = LONGEST_PAUSE
-                continue
-            if len(self.lanes[variant.name].instances) >= self._wanted[variant.name]:
-                await self._retire([instance])  # scaled in meanwhile
             else:
-                self._born[instance] = asyncio.get_running_loop().time(), pause
-                self._join(instance)
+                return
+        finally:
+            late.cancel()
+            self.missing[variant.name] -= absence.missed
+        if len(self.lanes[variant.name].instances) >= self._wanted[variant.name]:
+            await self._retire([instance])  # scaled in meanwhile
+        else:
+            self._born[instance] = loop.time(), pause
+            self._join(instance)
+
+    async def _tried(self, absence: _Absence) -> Serving | None:
+        """Return a new instance in the place of one that died, None when it cannot be started."""
+        try:
+            return await self._started(absence.variant)
+        except StartFailed as failure:
+            _LOG.warning("%s: %s", self._endpoint, failure)
+            why = str(failure)
+        except Exception as error:  # noqa: BLE001 - whatever it is, an instance must come back
+            _LOG.exception("%s: an instance cannot be started again", self._endpoint)
+            why = repr(error)
+        if asyncio.get_running_loop().time() - absence.since >= MISSED_SECONDS:
+            self._miss(absence, why)
+        return None
+
+    def _miss(self, absence: _Absence, why: str) -> None:
+        """Count an instance as missing; when all of a variant are, what waits and what comes is turned away at once."""
+        name = absence.variant.name
+        if absence.missed:
             return
+        absence.missed = True
+        self.missing[name] += 1
+        absence.log.write(f"ERROR there is no new instance yet, which goes on being tried: {why}")
+        lane = self.lanes[name]
+        if not lane.instances and self.missing[name] >= self._wanted[name]:
+            absence.log.write(f"ERROR no instance of variant {name} is left: requests to it are answered with 503")
+            lane.down = True
+            lane.abandon()
 
     def _pause(self, born: float, pause: float) -> float:
         """Return the seconds before an instance is replaced: longer each time, while its replacements die too."""

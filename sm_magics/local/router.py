@@ -122,11 +122,12 @@ class Lane:
         self.tap: Tap | None = None
         self.fault: LaneFault | None = None  # on purpose
         self.instances: list[Serving] = []
+        self.down = False  # none is ready, and none will be soon: nothing is parked
         self._parking = parking
         self._parked: deque[tuple[bytes, Waiter]] = deque()
 
     def send(self, request: bytes, waiter: Waiter) -> bool:
-        """Send a request to an instance, or park it; False when too many are parked, or a fault throttles it."""
+        """Send a request to an instance, or park it; False when it cannot wait either, or a fault throttles it."""
         best: Serving | None = None
         for instance in self.instances:
             if instance.ready and (best is None or instance.outstanding < best.outstanding):
@@ -138,7 +139,7 @@ class Lane:
                 return self.fault.send(best, request, waiter)
             best.send(request, waiter)
             return True
-        if not self._parking.has_room(len(request)):
+        if self.down or not self._parking.has_room(len(request)):
             return False
         self._park([(request, waiter)])
         return True

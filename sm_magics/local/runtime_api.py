@@ -202,7 +202,9 @@ class _Invocation:
         if fault is not None and fault.throttling:
             self._runtime.turn_away(self, _error("ThrottlingException", 400, "Rate exceeded"))
         else:
-            self._runtime.finish(self, 503, _unavailable(self.endpoint))  # too many wait already
+            self._runtime.finish(
+                self, 503, _unavailable(self.endpoint)
+            )  # no instance comes back soon, or too many wait
 
     def _fail(self) -> None:
         text = "The container ended before it answered."  # ours: the service's text is not known

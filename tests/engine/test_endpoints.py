@@ -203,6 +203,16 @@ class TestDescribe:
     def test_one_that_there_is_not_is_not_found(self, control, operation, more):
         assert control.refused(operation, EndpointName="boston", **more) == f'Could not find endpoint "{ARN}".'
 
+    def test_an_instance_that_does_not_come_back_is_not_counted(self, control):
+        control.config("c3", [variant("A", InitialInstanceCount=2), variant("B")])
+        control.create(config="c3")
+        control.settle()
+        for missing, told in (({"A": 1}, [1, 1]), ({"A": 3}, [0, 1]), ({}, [2, 1])):
+            control.missing = missing
+            rows = control.describe()["ProductionVariants"]
+            assert [each["CurrentInstanceCount"] for each in rows] == told
+            assert [each["DesiredInstanceCount"] for each in rows] == [2, 1]
+
     def test_images_are_told_as_they_were_when_the_fleet_was_made(self, control, tmp_path):
         program = tmp_path / "serve.sh"
         program.write_text("#!/bin/sh")

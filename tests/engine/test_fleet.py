@@ -253,6 +253,59 @@ def test_a_replacement_that_cannot_start_is_tried_again(run, monkeypatch, caplog
     run(test)
 
 
+def test_requests_are_turned_away_once_no_instance_comes_back_and_taken_again_when_one_does(run, monkeypatch):
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.001)
+    monkeypatch.setattr(module, "LONGEST_PAUSE", 0.002)
+    monkeypatch.setattr(module, "MISSED_SECONDS", 0.0)
+
+    async def test(hosted):
+        fleet = await started(hosted, variant(count=2))
+        lane = fleet.lanes["A"]
+        hosted.launcher.fails = OSError("no more processes")
+        hosted.launcher.workers[0].end()
+        await until(lambda: fleet.missing["A"] == 1)
+        assert send(lane)  # the other one takes it
+        assert "ERROR there is no new instance yet, which goes on being tried: The primary" in hosted.log("i-1")
+        monkeypatch.setattr(module, "MISSED_SECONDS", 10.0)
+        hosted.launcher.workers[1].end()
+        await until(lambda: fleet.counts == {"A": 0})
+        (parked,) = send(lane)
+        assert lane.parked == 1  # the other one may come back yet
+        monkeypatch.setattr(module, "MISSED_SECONDS", 0.0)
+        assert await parked.came == ("lost", False)
+        assert not lane.send(b"", parked)
+        assert fleet.missing == {"A": 2}
+        assert "ERROR no instance of variant A is left: requests to it are answered with 503" in hosted.log("i-2")
+        hosted.launcher.fails = None
+        await until(lambda: fleet.counts == {"A": 2})
+        (waiter,) = send(lane)
+        await until(lambda: any(each.held for each in hosted.launcher.alive))
+        next(each for each in hosted.launcher.alive if each.held).answer()
+        assert await waiter.came == 200
+        assert fleet.missing == {"A": 0}
+        await fleet.stop()
+
+    run(test)
+
+
+def test_an_instance_that_takes_very_long_to_come_back_is_missing_too(run, monkeypatch):
+    monkeypatch.setattr(module, "SLOW_SECONDS", 0.01)
+
+    async def test(hosted):
+        fleet = await started(hosted)
+        hosted.launcher.may_ping.clear()
+        hosted.launcher.workers[0].end()
+        await until(lambda: fleet.lanes["A"].down)
+        assert "being tried: none was healthy after 0.01 s" in hosted.log("i-1")
+        hosted.launcher.may_ping.set()
+        await until(lambda: fleet.counts == {"A": 1})
+        assert not fleet.lanes["A"].down
+        assert fleet.missing == {"A": 0}
+        await fleet.stop()
+
+    run(test)
+
+
 def test_a_shadow_variant_comes_whole_and_has_no_part_of_the_traffic(run):
     async def test(hosted):
         shadow = replace(variant("S", 2), shadow=True)

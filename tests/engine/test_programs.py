@@ -168,6 +168,10 @@ def test_an_edited_program_never_goes_live_by_the_death_of_an_instance_nor_of_th
         script.write_text(before.replace("serve", "other"))
         engine.invoke("prog", "die")
         until(lambda: f"ERROR the program {script} of model prog was changed" in log(engine, "prog"))
+        assert engine.invoke("prog", "1").status == 503  # after some seconds, and from then on at once
+        (row,) = engine.describe("prog")["ProductionVariants"]
+        assert (row["CurrentInstanceCount"], row["DesiredInstanceCount"]) == (0, 1)
+        assert "being tried: The program" in log(engine, "prog")
         engine.kill()
         engine = launch(tmp_path / "state")
         until(lambda: engine.settled("prog")["EndpointStatus"] == "OutOfService")

@@ -126,6 +126,17 @@ def test_requests_are_parked_while_no_instance_is_ready_and_sent_in_order_after(
     assert (waiting.parked, instance.sent) == (0, [b"1", b"2"])
 
 
+def test_where_no_instance_comes_back_nothing_is_parked():
+    instance = FakeInstance(ready=False)
+    waiting = lane(instance)
+    waiting.down = True
+    assert not waiting.send(b"1", Waiter())
+    assert waiting.parked == 0
+    instance.ready = True
+    assert waiting.send(b"2", Waiter())
+    assert instance.sent == [b"2"]
+
+
 def test_parked_requests_of_an_endpoint_that_goes_away_are_lost_and_told_so():
     waiting = lane(FakeInstance(ready=False))
     waiter = Waiter()

@@ -35,6 +35,7 @@ class Control:
     growth: list = field(default_factory=list)  # what the quota was asked for
     alarms: set = field(default_factory=set)
     captures: bool = True
+    missing: dict = field(default_factory=dict)
 
     def __post_init__(self):
         resources = Resources(self.store, self.artifacts, ACCOUNT, lambda: self.now)
@@ -45,6 +46,7 @@ class Control:
             follow=self.followed.append,
             is_alarm=self.alarms.__contains__,
             captures=lambda _: self.captures,
+            missing=lambda _: self.missing,
             check_quota=lambda *asked: self.growth.append((*asked[:2], [(v.name, n) for v, n in asked[2]])),
             now=lambda: self.now,
         )
