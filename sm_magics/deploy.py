@@ -6,6 +6,7 @@ Where that fails, what this run had made is taken back, unless the endpoint uses
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sm_magics import alarms
@@ -18,7 +19,7 @@ from sm_magics.target import Live
 from sm_magics.watch import described, look, parts
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Iterator, Mapping
+    from collections.abc import Callable, Collection, Generator, Iterator, Mapping
 
     from sm_magics.clock import Clock
     from sm_magics.connection import Connection
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from sm_magics.target import Share, Target
     from sm_magics.watch import Snapshot
 
-__all__ = ["create_model", "deploy", "observe"]
+__all__ = ["change", "create_model", "deploy", "observe", "observe_endpoint"]
 
 RETRIES, RETRY_SECONDS = 8, 1.0  # of a call that names something made a moment ago
 _EXISTS = "Cannot create already existing"
@@ -64,6 +65,28 @@ def observe(connection: Connection, target: Target) -> Live:
             hint=f"write it so: {snapshot.name}",
         )
     states = _alarms(connection, target, snapshot)
+    return replace(
+        _live(connection, snapshot),
+        existing=existing,
+        scaled=_scaled(connection, target, snapshot.shares),
+        alarms=None if states is None else frozenset(states),
+        ringing=frozenset(name for name, state in (states or {}).items() if state == "ALARM"),
+    )
+
+
+def observe_endpoint(connection: Connection, endpoint: str) -> Live:
+    """Return what the service says of an endpoint, whatever it is to become; nothing where there is none.
+
+    Raises
+    ------
+    ServiceError
+        When the service does not answer.
+    """
+    snapshot = look(connection, endpoint)
+    return Live() if snapshot is None else _live(connection, snapshot)
+
+
+def _live(connection: Connection, snapshot: Snapshot) -> Live:
     tags = connection.call("ListTags", ResourceArn=snapshot.arn)["Tags"]
     return Live(
         status=snapshot.status,
@@ -72,11 +95,7 @@ def observe(connection: Connection, target: Target) -> Live:
         config=connection.describe("EndpointConfig", snapshot.config_name),
         shares=snapshot.shares,
         tags={each["Key"]: each["Value"] for each in tags},
-        existing=existing,
-        scaled=_scaled(connection, target, snapshot.shares),
         failure_reason=snapshot.failure_reason,
-        alarms=None if states is None else frozenset(states),
-        ringing=frozenset(name for name, state in (states or {}).items() if state == "ALARM"),
     )
 
 
@@ -101,13 +120,37 @@ def deploy(
     DeployError
         When the endpoint settles as something else, or does not settle in time.
     """
+
+    def see() -> Live:
+        return observe(connection, target)
+
+    def make(live: Live) -> Plan:
+        return plan(target, live)
+
+    yield from change(connection, target.endpoint, see, make, clock, wait=wait, timeout=timeout)
+
+
+def change(  # noqa: PLR0913 - what to look at, what to make of it, and how to wait
+    connection: Connection,
+    endpoint: str,
+    see: Callable[[], Live],
+    make: Callable[[Live], Plan],
+    clock: Clock,
+    *,
+    wait: bool = True,
+    timeout: float = 3600.0,
+) -> Iterator[Event]:
+    """Carry out the plan that `make` makes of what `see` sees; whatever else holds of `deploy` holds of this.
+
+    Both are asked again where another change came first.
+    """
     made: list[Action] = []
     try:
-        steps, live = yield from _carry_out(connection, target, clock, timeout, made)
+        steps, live = yield from _carry_out(connection, endpoint, see, make, made, clock=clock, timeout=timeout)
     except Exception:
-        _take_back_unused(connection, made, target)
+        _take_back_unused(connection, made, endpoint)
         raise
-    snapshot = accepted(connection, target.endpoint, clock)
+    snapshot = accepted(connection, endpoint, clock)
     if not wait:
         yield Reached(snapshot, verified=False)
         return
@@ -119,19 +162,26 @@ def deploy(
         raise
 
 
-def _carry_out(
-    connection: Connection, target: Target, clock: Clock, timeout: float, made: list[Action]
+def _carry_out(  # noqa: PLR0913 - as change
+    connection: Connection,
+    endpoint: str,
+    see: Callable[[], Live],
+    make: Callable[[Live], Plan],
+    made: list[Action],
+    *,
+    clock: Clock,
+    timeout: float,
 ) -> Generator[Event, None, tuple[Plan, Live]]:
     """Plan and make the calls, each one added to `made`; return the plan and what it was made for.
 
     A change that was asked for before is waited for, also one that came between our look and our call.
     """
     for left in itertools.count(RETRIES - 1, -1):
-        live = observe(connection, target)
+        live = see()
         while live.in_progress:
-            yield from settle(connection, target.endpoint, clock, timeout)
-            live = observe(connection, target)
-        steps = plan(target, live)
+            yield from settle(connection, endpoint, clock, timeout)
+            live = see()
+        steps = make(live)
         yield Planned(steps)
         try:
             for action in steps.actions:
@@ -140,9 +190,9 @@ def _carry_out(
                     made.append(action)
                 yield Called(action)
                 if action.operation == "DeleteEndpoint":
-                    yield from gone(connection, target.endpoint, clock, timeout)
+                    yield from gone(connection, endpoint, clock, timeout)
         except ServiceError as error:
-            if not left or not _came_first(connection, target, error):
+            if not left or not _came_first(connection, endpoint, error):
                 raise
             clock.sleep(RETRY_SECONDS)
         else:
@@ -150,10 +200,10 @@ def _carry_out(
     return steps, live
 
 
-def _came_first(connection: Connection, target: Target, error: ServiceError) -> bool:
+def _came_first(connection: Connection, endpoint: str, error: ServiceError) -> bool:
     """Whether a call was refused because another changed or made the endpoint since we looked."""
     if error.operation == "CreateEndpoint" and "already existing endpoint" in error.message:
-        return look(connection, target.endpoint) is not None
+        return look(connection, endpoint) is not None
     return "Cannot update in-progress endpoint" in error.message
 
 
@@ -201,16 +251,16 @@ def _may_pass(action: Action, error: ServiceError) -> bool:
     return action.operation == "CreateEndpoint" and _EXISTS in error.message
 
 
-def _take_back_unused(connection: Connection, made: list[Action], target: Target) -> None:
+def _take_back_unused(connection: Connection, made: list[Action], endpoint: str) -> None:
     """Take back what this run made, unless the endpoint has come to use it: by a call whose answer was lost, say."""
     if any(each.operation == "UpdateEndpoint" for each in made):
         return  # what that was accepted for comes into use
     try:
-        used = parts(connection, target.endpoint)
+        used = parts(connection, endpoint)
     except ServiceError:
         return  # nor could anything be deleted
-    configs = {each.request["EndpointConfigName"] for each in made if each.operation == "CreateEndpointConfig"}
-    if not used & {target.config_name, *configs}:
+    members = ("EndpointConfigName", "ModelName")
+    if not used & {each.request[member] for each in made for member in members if member in each.request}:
         _take_back(connection, made, used)
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sm_magics.plan import Action, Plan
     from sm_magics.watch import Snapshot
 
-__all__ = ["Called", "Calling", "Event", "Planned", "Reached", "Seen", "interrupted"]
+__all__ = ["Called", "Calling", "Event", "Planned", "Reached", "Seen", "Stepping", "interrupted"]
 
 _OF_THE_ENDPOINT = frozenset(
     {"CreateEndpoint", "UpdateEndpoint", "UpdateEndpointWeightsAndCapacities", "DeleteEndpoint"}
@@ -55,7 +55,23 @@ class Reached:
     verified: bool
 
 
-Event = Planned | Calling | Called | Seen | Reached
+@dataclass(frozen=True, slots=True)
+class Stepping:
+    """A variant's share of traffic, in percent, is held for so many more seconds; then comes the next of `steps`."""
+
+    endpoint: str
+    variant: str
+    percent: float
+    left: float
+    steps: tuple[float, ...]
+
+    @property
+    def to_come(self) -> tuple[float, ...]:
+        """The shares that come after this one."""
+        return tuple(each for each in self.steps if each > self.percent)
+
+
+Event = Planned | Calling | Called | Seen | Reached | Stepping
 
 
 def interrupted(happened: Sequence[object]) -> tuple[str, str]:
@@ -65,6 +81,10 @@ def interrupted(happened: Sequence[object]) -> tuple[str, str]:
     done = ", ".join(called) or "nothing"
     from_there = "run the cell again to go on from there"
     match happened[-1] if happened else None:
+        case Stepping() as at:
+            steps = ",".join(f"{each:g}" for each in at.to_come)
+            told = f"stopped stepping; variant '{at.variant}' stays at {at.percent:g} % of the traffic"
+            return told, f"to go on from there: %sm_traffic {at.endpoint} {at.variant} --steps {steps}"
         case Seen(earlier=True):
             told = "stopped waiting; a change that was asked for before goes on by itself"
             return f"{told}, and of this cell {done} was done", "run the cell again"

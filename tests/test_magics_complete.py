@@ -87,6 +87,12 @@ class TestLines:
         assert texts(connected, "%sm_metrics boston L|") == ["Linear-Model"]
         assert not {"Linear-Model", "XGB-Model"} & set(texts(connected, "%sm_invoke nowhere --variant |"))
 
+    def test_variants_of_traffic(self, connected):
+        assert texts(connected, "%sm_traffic boston |") == ["Linear-Model", "XGB-Model"]
+        assert texts(connected, "%sm_traffic boston Linear-Model=90 X|") == ["XGB-Model"]
+        assert not {"Linear-Model", "XGB-Model"} & set(texts(connected, "%sm_traffic boston Linear-Model=|"))
+        assert texts(connected, "%sm_traffic boston XGB-Model --st|") == ["--steps"]
+
     def test_values_of_a_comparison(self, connected):
         assert texts(connected, "%sm_compare boston --metric rm|") == ["rmse"]
         assert texts(connected, "%sm_compare boston --variants |") == ["Linear-Model", "XGB-Model"]

@@ -19,6 +19,7 @@ MAGICS = [
     "sm_metrics",
     "sm_model",
     "sm_status",
+    "sm_traffic",
 ]
 CELLS = ["sm_compare", "sm_endpoint", "sm_invoke", "sm_model"]
 

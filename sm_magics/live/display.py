@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sm_magics.compare.experiment import Progress
-from sm_magics.events import Called, Calling, Planned, Seen
+from sm_magics.events import Called, Calling, Planned, Seen, Stepping
 from sm_magics.logs import Printed, plain
 from sm_magics.render import compared, html, observed, watching
 from sm_magics.render.shown import bundle
@@ -148,6 +148,8 @@ def _view(event: object) -> View | None:
             return observed.following(entries[-LIVE_LINES:])
         case Progress():
             return compared.progress(event)
+        case Stepping():
+            return watching.stepping(event)
         case _:
             return None
 
@@ -167,6 +169,8 @@ def _line(event: object) -> str:  # noqa: PLR0911 - a line for each kind
             return f"{snapshot.name}: {snapshot.status}" + (f" ({told})" if told else "") + whose
         case Progress():
             return compared.summary(event)
+        case Stepping():
+            return watching.held(event)
         case Printed(_, new):
             return "\n".join(f"{each.variant}/{each.instance}  {plain(each.text)}" for each in new)
         case _:

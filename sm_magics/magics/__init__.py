@@ -16,6 +16,7 @@ from sm_magics.magics.load import LoadMagics
 from sm_magics.magics.model import ModelMagics
 from sm_magics.magics.observe import ObserveMagics
 from sm_magics.magics.session import Session
+from sm_magics.magics.traffic import TrafficMagics
 
 __all__ = ["register", "unregister"]
 
@@ -24,6 +25,7 @@ FAMILIES = (
     ModelMagics,
     InvokeMagics,
     CompareMagics,
+    TrafficMagics,
     LoadMagics,
     ObserveMagics,
     FaultMagics,

@@ -111,7 +111,7 @@ class Completer:
             candidates = values
         elif not any(earlier):
             candidates = self._first_words(magic)
-        elif magic in OF_A_VARIANT and len(earlier) == 1:
+        elif (magic in OF_A_VARIANT and len(earlier) == 1) or (magic == "sm_traffic" and not text.endswith("=")):
             candidates = self._variants(earlier[0])
         elif magic == "sm_load" and len(earlier) == 1:
             candidates = ["stop"]

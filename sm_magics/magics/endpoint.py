@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import difflib
-from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import magics_class
 
-from sm_magics.errors import CellError, DeployError, ServiceError
-from sm_magics.magics.base import SmMagics, magic
+from sm_magics.errors import CellError
+from sm_magics.magics.base import magic
+from sm_magics.magics.deploying import DeployingMagics
 from sm_magics.magics.options import flag, name, output, quiet, waiting
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ CELL_BEGINS = 2  # the line of a cell on which the body of a cell magic begins
 
 
 @magics_class
-class EndpointMagics(SmMagics):
+class EndpointMagics(DeployingMagics):
     """The magics about endpoints."""
 
     @magic(
@@ -126,31 +126,6 @@ class EndpointMagics(SmMagics):
 
         connection = self.session.connection()
         return Listing(inventory(connection), connection.label)
-
-    def _followed(self, given: argparse.Namespace, connection: Connection, events: Any) -> list[Any]:
-        """Show events and return them; an endpoint that failed is kept by `-o` before that is raised."""
-        try:
-            return self.session.follow(events, given)
-        except DeployError as error:
-            if error.snapshot is not None and given.out is not None:
-                with suppress(ServiceError):  # which would hide why it failed
-                    self.session.keep(given.out, self._result(connection, error.snapshot))
-            raise
-
-    def _follow(self, given: argparse.Namespace, connection: Connection, events: Any) -> Endpoint:
-        """Show the events of a deployment and return the endpoint."""
-        from sm_magics.events import Called, Reached
-
-        happened = self._followed(given, connection, events)
-        done = [each.action for each in happened if isinstance(each, Called)]
-        reached = happened[-1]
-        assert isinstance(reached, Reached)  # noqa: S101 - what a deployment that does not raise ends with
-        return self._result(connection, reached.snapshot, done=done, verified=reached.verified)
-
-    def _result(self, connection: Connection, snapshot: Any, **options: Any) -> Endpoint:
-        from sm_magics.results.endpoint import seen
-
-        return seen(connection, snapshot, self.session.columns, **options)
 
     def _table(self) -> EndpointTable:
         from sm_magics.results import EndpointTable

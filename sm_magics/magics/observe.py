@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from sm_magics.errors import CellError
 from sm_magics.magics.base import SmMagics, magic
 from sm_magics.magics.endpoint import find_endpoint, refuse
 from sm_magics.magics.options import argument, duration, flag, name, output, quiet
+from sm_magics.traffic import check_variant
 
 if TYPE_CHECKING:
     import argparse
@@ -58,7 +58,7 @@ class ObserveMagics(SmMagics):
             snapshot = find_endpoint(connection, given.name)
             log = replace(log, endpoint=snapshot.name)  # the service finds it in any case of letters
             if given.variant is not None:
-                _check(snapshot.name, given.variant, _variants(snapshot))
+                check_variant(snapshot.name, given.variant, _variants(snapshot))
         if given.follow:
             timeout = FOLLOW_SECONDS if given.timeout is None else given.timeout
             happened = self.session.follow(log.follow(given.lines, self.session.clock, timeout), given, calm=True)
@@ -95,7 +95,7 @@ class ObserveMagics(SmMagics):
                 endpoint, counted = snapshot.name, variants(connection, snapshot.name)
         names = list(dict.fromkeys([*present, *counted]))  # one that is gone was used all the same
         if given.variant is not None:
-            _check(endpoint, given.variant, names)
+            check_variant(endpoint, given.variant, names)
             names = present = [given.variant]
         used = read(connection, endpoint, names, when)
         shown = tuple(each for each in used if each.invocations or each.variant in present)
@@ -105,11 +105,3 @@ class ObserveMagics(SmMagics):
 def _variants(snapshot: Snapshot) -> list[str]:
     """Return the variants that an endpoint has or is about to have, shadows among them."""
     return list(dict.fromkeys(each.name for each in (*snapshot.variants, *snapshot.pending, *snapshot.shadows)))
-
-
-def _check(endpoint: str, variant: str, names: list[str]) -> None:
-    """Raise when a variant is none of those that there are."""
-    if variant not in names:
-        near = difflib.get_close_matches(variant, names, n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(names)}"
-        raise CellError(f"endpoint '{endpoint}' has no variant '{variant}'", hint=hint)

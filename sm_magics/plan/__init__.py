@@ -8,5 +8,6 @@ from __future__ import annotations
 
 from sm_magics.plan.actions import Action, Plan
 from sm_magics.plan.cell import plan
+from sm_magics.plan.weights import reweigh
 
-__all__ = ["Action", "Plan", "plan"]
+__all__ = ["Action", "Plan", "plan", "reweigh"]

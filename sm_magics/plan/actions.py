@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from sm_magics.target import Live, Target
 
 __all__ = [
+    "UNGUARDED",
     "Action",
     "Plan",
     "clear_failed",
@@ -31,7 +32,7 @@ __all__ = [
 ]
 
 
-_UNGUARDED = "deploy and rollback_on do not apply: weights and instance counts change in place, and at once."
+UNGUARDED = "deploy and rollback_on do not apply: weights and instance counts change in place, and at once."
 
 
 @dataclass(frozen=True)
@@ -162,9 +163,9 @@ def update_endpoint(target: Target, live: Live) -> Action:
     )
 
 
-def reshare(target: Target, live: Live) -> Iterator[Action]:
+def reshare(endpoint: str, shares: Mapping[str, Share], live: Live, *, caution: str = "") -> Iterator[Action]:
     """Change weights and counts in place: no new fleet, and the config stays."""
-    changed = {name: share for name, share in target.shares.items() if not share.same(live.shares.get(name))}
+    changed = {name: share for name, share in shares.items() if not share.same(live.shares.get(name))}
     if not changed:
         return
     wanted = [
@@ -175,12 +176,12 @@ def reshare(target: Target, live: Live) -> Iterator[Action]:
     counts = any("DesiredInstanceCount" in each for each in wanted)
     yield Action(
         "UpdateEndpointWeightsAndCapacities",
-        {"EndpointName": target.endpoint, "DesiredWeightsAndCapacities": wanted},
-        f"endpoint {target.endpoint}",
+        {"EndpointName": endpoint, "DesiredWeightsAndCapacities": wanted},
+        f"endpoint {endpoint}",
         _amounts(live.shares) if counts else shares_text(live.shares),
-        _amounts(target.shares) if counts else shares_text(target.shares),
+        _amounts(shares) if counts else shares_text(shares),
         "only weights or instance counts differ: in place, no new fleet",
-        caution=_UNGUARDED if target.deployment or target.alarms else "",
+        caution=caution,
     )
 
 

@@ -6,6 +6,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sm_magics.plan.actions import (
+    UNGUARDED,
+    Action,
     Plan,
     clear_failed,
     create_endpoint,
@@ -20,6 +22,8 @@ from sm_magics.plan.differences import after_update, same_content
 from sm_magics.plan.refusals import check_update
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sm_magics.target import Live, Target
 
 __all__ = ["plan"]
@@ -40,12 +44,17 @@ def plan(target: Target, live: Live) -> Plan:
         actions = [*clear_failed(target, live), *make_parts(target, live), create_endpoint(target)]
         return Plan(target.endpoint, target.config_name, target.shares, tuple(actions))
     if same_content(target, live):
-        actions = [*reshare(target, live), *retag(target, live)]
+        actions = [*_reshared(target, live), *retag(target, live)]
         return Plan(target.endpoint, live.config_name, target.shares, tuple(actions))
     check_update(target, live)
     parts = [*make_parts(target, live), *make_alarms(target, live)]
     actions = [*parts, update_endpoint(target, live), *drop_alarms(target, live), *retag(target, live)]
     return Plan(target.endpoint, target.config_name, after_update(target, live), tuple(actions))
+
+
+def _reshared(target: Target, live: Live) -> Iterator[Action]:
+    guarded = bool(target.deployment or target.alarms)
+    return reshare(target.endpoint, target.shares, live, caution=UNGUARDED if guarded else "")
 
 
 def _keeping_scaled_counts(target: Target, live: Live) -> Target:

@@ -9,17 +9,18 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from sm_magics.render.view import Column, Facts, Note, Table, View, badge, bar
+from sm_magics.render.view import Badge, Column, Facts, Note, Table, View, badge, bar
 from sm_magics.spec import policy_words
 from sm_magics.target import percent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
+    from sm_magics.events import Stepping
     from sm_magics.render.view import Block
     from sm_magics.watch import Snapshot, VariantState
 
-__all__ = ["summary", "update", "watching"]
+__all__ = ["held", "stepping", "summary", "update", "watching"]
 
 _PHASES = {
     "Creating": "starting",
@@ -44,6 +45,18 @@ def watching(snapshot: Snapshot, *, earlier: bool = False) -> View:
 def update(snapshot: Snapshot, about: Sequence[tuple[str, str]]) -> tuple[Block, ...]:
     """Return what there is to say of an update that is under way, and `about` it; nothing where there is none."""
     return tuple(_update(snapshot, about)) if _is_update(snapshot) else ()
+
+
+def stepping(at: Stepping) -> View:
+    """Return the card of a variant whose share of traffic rises step by step."""
+    facts = Facts((("share", f"{bar(at.percent / 100)} {at.percent:g} %"), ("held for", f"{_span(at.left)} more")))
+    return View(f"Traffic of {at.endpoint}", Badge("stepping", "busy"), (facts, Note(held(at))))
+
+
+def held(at: Stepping) -> str:
+    """Return which share a variant has, and which it gets next, without the time."""
+    then = ", then ".join(f"{each:g} %" for each in at.to_come)
+    return f"{at.variant} has {at.percent:g} % of the traffic" + (f"; next {then}" if then else "; the last step")
 
 
 def summary(snapshot: Snapshot) -> str:

@@ -1,0 +1,91 @@
+"""`%sm_traffic`: which variant of an endpoint gets how much of its requests, at once or in steps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.magic import magics_class
+
+from sm_magics.errors import CellError
+from sm_magics.magics.base import magic
+from sm_magics.magics.deploying import DeployingMagics
+from sm_magics.magics.endpoint import find_endpoint, refuse
+from sm_magics.magics.options import argument, duration, flag, name, output, quiet, waiting
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Sequence
+
+    from sm_magics.connection import Connection
+
+__all__ = ["TrafficMagics"]
+
+DEFAULT_EVERY = 300.0  # seconds
+
+
+@magics_class
+class TrafficMagics(DeployingMagics):
+    """The magic that moves traffic."""
+
+    @magic(
+        "line",
+        name("the endpoint"),
+        argument("words", nargs="*", metavar="VARIANT=SHARE", help="the share of each variant; one alone with --steps"),
+        argument("--steps", metavar="PERCENT", help="move a variant to these shares, one after another: 10,50,100"),
+        argument("--every", type=duration, metavar="TIME", help="hold each share so long: 30s, 5m; 5m by default"),
+        flag("--dry-run", what="show what would be done, and do nothing"),
+        waiting,
+        quiet,
+        output,
+    )
+    def sm_traffic(self, given: argparse.Namespace, _cell: str | None) -> Any:
+        """Give each variant of an endpoint its share of the traffic, in place, without a new fleet.
+
+        Shares are any numbers, as A=90 B=10. One variant may be left out: then they are percent, and it gets the rest.
+        With --steps 10,50,100 one variant's share rises to so many percent, and each is held for a while; the others
+        divide the rest as they did. An interrupt ends that and leaves the traffic as it is.
+        """
+        connection = self.session.connection()
+        snapshot = find_endpoint(connection, given.name)
+        names = [each.name for each in snapshot.variants]
+        if not given.words:
+            told = f"say what {' and '.join(names) or 'each variant'} should get"
+            raise CellError(told, hint=f"%sm_traffic {snapshot.name} {' '.join(f'{each}=1' for each in names)}")
+        if given.steps is not None:
+            return self._stepped(given, connection, snapshot.name, names)
+        refuse(given, "it goes with --steps", every=None)
+        from sm_magics.deploy import observe_endpoint
+        from sm_magics.plan import reweigh
+        from sm_magics.results import Planned
+        from sm_magics.shifting import shift
+        from sm_magics.traffic import parse_weights
+
+        weights = parse_weights(given.words, snapshot.name, names)
+        if given.dry_run:
+            return Planned(reweigh(snapshot.name, observe_endpoint(connection, snapshot.name), weights))
+        wait, timeout = self.session.waits(given), self.session.timeout(given)
+        events = shift(connection, snapshot.name, weights, self.session.clock, wait=wait, timeout=timeout)
+        return self._follow(given, connection, events)
+
+    def _stepped(self, given: argparse.Namespace, connection: Connection, endpoint: str, names: Sequence[str]) -> Any:
+        from sm_magics.deploy import observe_endpoint
+        from sm_magics.results import Planned
+        from sm_magics.shifting import Course, course_plan, step
+        from sm_magics.traffic import check_variant, parse_steps
+
+        if given.wait is False:
+            raise CellError("--no-wait does not go with --steps", hint="steps are taken while the cell runs")
+        if len(given.words) != 1 or "=" in given.words[0]:
+            raise CellError(
+                "--steps moves one variant's share", hint=f"%sm_traffic {endpoint} VARIANT --steps 10,50,100"
+            )
+        check_variant(endpoint, given.words[0], names)
+        if len(names) == 1:
+            raise CellError(f"'{names[0]}' is the only variant of endpoint '{endpoint}': it has all the traffic")
+        every = DEFAULT_EVERY if given.every is None else given.every
+        course = Course(endpoint, given.words[0], parse_steps(given.steps), every)
+        if given.dry_run:
+            return Planned(course_plan(observe_endpoint(connection, endpoint), course))
+        return self._follow(
+            given, connection, step(connection, course, self.session.clock, self.session.timeout(given))
+        )

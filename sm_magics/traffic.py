@@ -1,0 +1,112 @@
+"""Shares of an endpoint's traffic: what a line asks for as weights, and the steps of the way from one to another.
+
+Pure: plain data in, plain data out.
+"""
+
+from __future__ import annotations
+
+import difflib
+import itertools
+import math
+from typing import TYPE_CHECKING
+
+from sm_magics.errors import CellError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+__all__ = ["check_variant", "parse_steps", "parse_weights", "stepped"]
+
+WHOLE = 100.0  # percent
+
+
+def check_variant(endpoint: str, variant: str, names: Iterable[str]) -> None:
+    """Raise when a variant is none of those that there are.
+
+    Raises
+    ------
+    CellError
+        With the nearest name that there is.
+    """
+    known = list(names)
+    if variant not in known:
+        near = difflib.get_close_matches(variant, known, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(known)}"
+        raise CellError(f"endpoint '{endpoint}' has no variant '{variant}'", hint=hint)
+
+
+def parse_weights(words: Sequence[str], endpoint: str, names: Sequence[str]) -> dict[str, float]:
+    """Return the weights that `A=90 B=10` asks for.
+
+    All variants are to be named. Where one is left out, the numbers are percent, and it gets the rest of 100.
+
+    Raises
+    ------
+    CellError
+        When a word is none, a variant unknown, named twice or left out, or nothing would get any traffic.
+    """
+    given: dict[str, float] = {}
+    for word in words:
+        variant, equals, number = word.partition("=")
+        if not equals:
+            hint = f"write {variant}=90, or move its share in steps: {variant} --steps 10,50,100 --every 5m"
+            raise CellError(f"'{word}' says no share", hint=hint)
+        check_variant(endpoint, variant, names)
+        if variant in given:
+            raise CellError(f"variant '{variant}' has two shares", hint="keep one of the two")
+        given[variant] = _share(word, number)
+    left = [each for each in names if each not in given]
+    if len(left) > 1:
+        raise CellError(
+            f"nothing is said of {' and '.join(left)}", hint="give each variant a share; one may be left out: the rest"
+        )
+    if left:
+        rest = WHOLE - sum(given.values())
+        if rest < 0:
+            raise CellError(
+                f"there is no rest of 100 for '{left[0]}': the others have {WHOLE - rest:g}",
+                hint=f"give it a share, too: {left[0]}=…",
+            )
+        given[left[0]] = rest
+    if not any(given.values()):
+        raise CellError("no variant would get any traffic", hint="give at least one a share above 0")
+    return {name: given[name] for name in names}
+
+
+def parse_steps(text: str) -> tuple[float, ...]:
+    """Return the percentages in `10,50,100`, which are to rise.
+
+    Raises
+    ------
+    CellError
+        When they do not, or one is none.
+    """
+    steps = tuple(_share(f"--steps {text}", each.strip().removesuffix("%")) for each in text.split(","))
+    rising = all(one < other for one, other in itertools.pairwise(steps))
+    if not rising or not 0 < steps[0] <= steps[-1] <= WHOLE:
+        raise CellError(f"--steps {text}: they are percent that rise up to 100 at most", hint="--steps 10,50,100, say")
+    return steps
+
+
+def stepped(weights: Mapping[str, float], newcomer: str, percent: float) -> dict[str, float]:
+    """Return weights that sum up to 100, of which `newcomer` has `percent`; the others divide the rest as they do now.
+
+    Where they have nothing now, they divide it equally.
+    """
+    others = {name: weight for name, weight in weights.items() if name != newcomer}
+    total = sum(others.values())
+    rest = WHOLE - percent
+    return {
+        name: percent if name == newcomer else rest * (others[name] / total if total else 1 / len(others))
+        for name in weights
+    }
+
+
+def _share(word: str, number: str) -> float:
+    try:
+        share = float(number)
+    except ValueError:
+        share = math.nan
+    if not 0 <= share < math.inf:
+        raise CellError(f"{word}: '{number}' is no share", hint="a share is a number from 0 on")
+    return share

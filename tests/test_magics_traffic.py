@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import pytest
+
+from sm_magics.clock import Clock
+from sm_magics.errors import CellError, Detached
+from sm_magics.watch import look
+
+TWO = "variants: {A: {model: $linear, weight: 3}, B: {model: $xgb, weight: 1}}"
+
+
+@pytest.fixture
+def own(deployer, name):
+    deployer.run(name, TWO)
+    return name
+
+
+def weights(connection, name):
+    return {key: share.weight for key, share in look(connection, name).shares.items()}
+
+
+def words(ran):
+    return " ".join(ran.shown.split())
+
+
+class TestShares:
+    def test_they_are_moved_and_the_endpoint_is_shown(self, notebook, connection, own):
+        told = words(notebook.run(f"ep = %sm_traffic {own} A=90 B=10\nep"))
+        assert "Done and verified: UpdateEndpointWeightsAndCapacities." in told
+        assert "90 %" in told
+        assert weights(connection, own) == {"A": 90.0, "B": 10.0}
+        assert notebook.variables["ep"].name == own
+
+    def test_the_rest_goes_to_the_one_that_is_left_out(self, notebook, connection, own):
+        notebook.run(f"%sm_traffic {own} B=25")
+        assert weights(connection, own) == {"A": 75.0, "B": 25.0}
+
+    def test_a_dry_run_shows_the_call_and_makes_none(self, notebook, connection, own):
+        told = words(notebook.run(f"%sm_traffic {own} B=50 --dry-run"))
+        assert "A 75 %, B 25 %" in told
+        assert "A 50 %, B 50 %" in told
+        assert weights(connection, own) == {"A": 3.0, "B": 1.0}
+
+    @pytest.mark.parametrize(
+        ("line", "told"),
+        [
+            ("", "say what A and B should get"),
+            ("C=1", "has no variant 'C'"),
+            ("A=0 B=0", "no variant would get any traffic"),
+            ("A=1 B=1 --every 5s", "--every says nothing here"),
+            ("A=10 --steps 10,20", "--steps moves one variant's share"),
+            ("B A --steps 10,20", "--steps moves one variant's share"),
+            ("b --steps 10,20", "has no variant 'b'"),
+            ("B --steps 20,10", "they are percent that rise"),
+            ("B --steps 10,20 --no-wait", "--no-wait does not go with --steps"),
+        ],
+    )
+    def test_what_cannot_be_is_refused_and_nothing_is_done(self, notebook, connection, own, line, told):
+        assert told in notebook.fails(f"%sm_traffic {own} {line}", CellError)
+        assert weights(connection, own) == {"A": 3.0, "B": 1.0}
+
+    def test_an_only_variant_has_it_all(self, notebook, deployer, name):
+        deployer.run(name, "variants: {A: $linear}")
+        assert "is the only variant" in notebook.fails(f"%sm_traffic {name} A --steps 10,20", CellError)
+
+    def test_an_unknown_endpoint_gets_the_nearest_name(self, notebook, served):
+        assert f"did you mean '{served}'?" in notebook.fails("%sm_traffic bostn A=1", CellError)
+
+
+class TestSteps:
+    def test_they_are_gone_in_turn_and_told_in_lines(self, notebook, connection, own):
+        notebook.run("%sm_config display=text")
+        ran = notebook.run(f"%sm_traffic {own} B --steps 50,100 --every 50ms")
+        assert "B has 50 % of the traffic; next 100 %\n" in ran.shown
+        assert "Done and verified: 2 × UpdateEndpointWeightsAndCapacities." in words(ran)
+        assert weights(connection, own) == {"A": 0.0, "B": 100.0}
+
+    def test_a_dry_run_shows_all_of_them(self, notebook, connection, own):
+        told = words(notebook.run(f"%sm_traffic {own} B --steps 10,50 --dry-run"))
+        assert "2 calls" in told
+        assert weights(connection, own) == {"A": 3.0, "B": 1.0}
+
+    def test_an_interrupt_says_at_which_share_it_stays_and_how_to_go_on(self, notebook, connection, own):
+        def interrupted(seconds):
+            if seconds > 5:
+                raise KeyboardInterrupt
+            Clock().sleep(seconds)
+
+        notebook.session.clock = Clock(Clock().now, interrupted)
+        told = notebook.fails(f"%sm_traffic {own} B --steps 10,50,100", Detached)
+        assert told == (
+            "stopped stepping; variant 'B' stays at 10 % of the traffic\n"
+            f"  to go on from there: %sm_traffic {own} B --steps 50,100"
+        )
+        assert weights(connection, own) == {"A": 90.0, "B": 10.0}

@@ -1,0 +1,123 @@
+"""Moving traffic on the engine; how long a share is held is a clock's whose sleeps are counted."""
+
+from __future__ import annotations
+
+import pytest
+
+from sm_magics.clock import Clock
+from sm_magics.deploy import observe_endpoint
+from sm_magics.errors import PlanError
+from sm_magics.events import Reached, Stepping
+from sm_magics.plan import reweigh
+from sm_magics.shifting import LOOKS, Course, course_plan, shift, step
+from sm_magics.target import Live, Share
+from sm_magics.watch import look
+
+TWO = "variants: {A: {model: $linear, weight: 3}, B: {model: $xgb, weight: 1}}"
+THREE = "variants: {A: {model: $linear, weight: 3}, B: {model: $linear, weight: 1}, C: {model: $xgb, weight: 0}}"
+
+
+@pytest.fixture
+def writes(connection, noting_writes):
+    with noting_writes(connection) as made:
+        yield made
+
+
+@pytest.fixture
+def quick():
+    """Return a clock that lets no time pass for long sleeps, and the list of those."""
+    slept = []
+    real = Clock()
+    return Clock(real.now, lambda seconds: slept.append(seconds) if seconds > 5 else real.sleep(seconds)), slept
+
+
+def weights(connection, name):
+    return {key: share.weight for key, share in look(connection, name).shares.items()}
+
+
+class TestAtOnce:
+    def test_weights_change_in_place_and_are_verified(self, deployer, connection, name, writes):
+        deployer.run(name, TWO)
+        config = look(connection, name).config_name
+        writes.clear()
+        end = list(shift(connection, name, {"A": 90.0, "B": 10.0}, Clock()))[-1]
+        assert end == Reached(end.snapshot, verified=True)
+        assert writes == ["UpdateEndpointWeightsAndCapacities"]
+        assert end.snapshot.config_name == config
+        assert weights(connection, name) == {"A": 90.0, "B": 10.0}
+
+    def test_the_same_again_makes_no_call(self, deployer, connection, name, writes):
+        deployer.run(name, TWO)
+        writes.clear()
+        events = list(shift(connection, name, {"A": 3.0, "B": 1.0}, Clock()))
+        assert writes == []
+        assert events[0].plan.actions == ()
+
+    def test_an_update_that_is_under_way_is_waited_for(self, deployer, connection, name):
+        deployer.run(name, TWO)
+        deployer.run(name, TWO.replace("$linear", "$xgb"), wait=False)
+        end = list(shift(connection, name, {"A": 1.0, "B": 0.0}, Clock()))[-1]
+        assert end.verified
+        assert weights(connection, name) == {"A": 1.0, "B": 0.0}
+
+    def test_variants_that_were_changed_meanwhile_are_refused(self, deployer, connection, name, writes):
+        deployer.run(name, "variants: {A: $linear}")
+        writes.clear()
+        with pytest.raises(PlanError, match=f"the variants of endpoint '{name}' are A, not A and B"):
+            list(shift(connection, name, {"A": 1.0, "B": 1.0}, Clock()))
+        assert writes == []
+
+    def test_an_endpoint_that_is_gone_is_said_so(self, connection):
+        with pytest.raises(PlanError, match="endpoint 'nowhere' is gone, and weights are changed in service only"):
+            list(shift(connection, "nowhere", {"A": 1.0}, Clock()))
+
+
+class TestSteps:
+    def test_each_is_verified_and_held_but_the_last(self, deployer, connection, name, quick, writes):
+        deployer.run(name, THREE)
+        writes.clear()
+        clock, slept = quick
+        seen = []
+        for event in step(connection, Course(name, "C", (10, 50, 100), 100.0), clock):
+            if isinstance(event, Stepping):
+                seen.append((event.percent, event.left, weights(connection, name)))
+        assert writes == ["UpdateEndpointWeightsAndCapacities"] * 3
+        assert [percent for percent, _, _ in seen] == [10] * LOOKS + [50] * LOOKS
+        assert [left for _, left, _ in seen[:LOOKS]] == pytest.approx([100, 80, 60, 40, 20])
+        assert seen[0][2] == pytest.approx({"A": 67.5, "B": 22.5, "C": 10.0})
+        assert seen[-1][2] == pytest.approx({"A": 37.5, "B": 12.5, "C": 50.0})
+        assert slept == [20.0] * LOOKS * 2
+        assert isinstance(event, Reached)
+        assert event.verified
+        assert weights(connection, name) == {"A": 0.0, "B": 0.0, "C": 100.0}
+
+    def test_an_interrupt_leaves_the_share_at_which_it_is(self, deployer, connection, name):
+        deployer.run(name, TWO)
+
+        def interrupted(seconds):
+            if seconds > 5:
+                raise KeyboardInterrupt
+            Clock().sleep(seconds)
+
+        with pytest.raises(KeyboardInterrupt):
+            list(step(connection, Course(name, "B", (10, 100), 100.0), Clock(Clock().now, interrupted)))
+        assert weights(connection, name) == {"A": 90.0, "B": 10.0}
+
+    def test_their_plan_has_a_call_for_each_and_says_from_what_to_what(self, deployer, connection, name, writes):
+        deployer.run(name, TWO)
+        writes.clear()
+        made = course_plan(observe_endpoint(connection, name), Course(name, "B", (10, 50), 1.0))
+        assert [(each.before, each.after) for each in made.actions] == [
+            ("A 75 %, B 25 %", "A 90 %, B 10 %"),
+            ("A 90 %, B 10 %", "A 50 %, B 50 %"),
+        ]
+        assert writes == []
+
+
+class TestPlan:
+    def test_it_waits_for_what_is_in_progress(self):
+        assert reweigh("boston", Live("Updating", shares={"A": Share(1.0, 1)}), {"A": 1.0}).settle_first
+
+    def test_all_zero_is_refused(self):
+        with pytest.raises(PlanError, match="all weights are 0"):
+            reweigh("boston", Live("InService", shares={"A": Share(1.0, 1)}), {"A": 0.0})
