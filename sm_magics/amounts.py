@@ -20,6 +20,8 @@ def seconds(value: Any) -> float | None:
 
 def duration(amount: float) -> str:
     """Return seconds as the shortest duration that `seconds` reads as the same."""
+    if amount > _SECONDS["d"] and amount % _SECONDS["d"] == 0:
+        return f"{amount / _SECONDS['d']:.0f}d"
     for unit in ("h", "m", "s"):
         if amount and amount % _SECONDS[unit] == 0:
             return f"{amount / _SECONDS[unit]:.0f}{unit}"

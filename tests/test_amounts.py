@@ -31,7 +31,17 @@ def test_a_duration_has_a_unit(text, amount):
 
 @pytest.mark.parametrize(
     ("amount", "text"),
-    [(0, "0s"), (30, "30s"), (90, "90s"), (300, "5m"), (7200, "2h"), (0.25, "250ms"), (1.5, "1.5s")],
+    [
+        (0, "0s"),
+        (30, "30s"),
+        (90, "90s"),
+        (300, "5m"),
+        (7200, "2h"),
+        (86_400, "24h"),
+        (8_640_000, "100d"),
+        (0.25, "250ms"),
+        (1.5, "1.5s"),
+    ],
 )
 def test_a_duration_is_written_as_people_would(amount, text):
     assert duration(amount) == text

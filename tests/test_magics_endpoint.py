@@ -170,6 +170,7 @@ class TestInterrupting:
         assert ran.shown.endswith(
             "Detached: stopped waiting; CreateEndpoint was asked for, and goes on by itself\n"
             "  run the cell again to go on from there\n"
+            "  last seen: Creating, A 0 of 1 ready\n"
         )
         notebook.session.clock = usual
         assert notebook.run(cell).result.verified
@@ -186,7 +187,8 @@ class TestInterrupting:
             for line in (other, f"%sm_delete {name} --yes{{}}"):
                 assert notebook.fails(line.format(""), Detached) == (
                     "stopped waiting; a change that was asked for before goes on by itself, "
-                    "and of this cell nothing was done\n  run the cell again"
+                    "and of this cell nothing was done\n  run the cell again\n"
+                    "  last seen: Creating, A 0 of 1 ready"
                 )
 
     def test_waiting_for_a_status_can_be_interrupted_too(self, notebook, name, paused):

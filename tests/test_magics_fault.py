@@ -106,3 +106,7 @@ class TestMistakes:
     def test_on_aws_nothing_fails_on_purpose(self, notebook, fake_connection):
         notebook.session.connect = lambda: fake_connection(get_available_services=[["sagemaker"]])
         assert "on the embedded engine only" in notebook.fails("%sm_fault boston crash", CellError)
+
+
+def test_without_words_only_the_name_is_missing(notebook):
+    assert notebook.fails("%sm_fault", CellError).startswith("the following arguments are required: NAME\n")

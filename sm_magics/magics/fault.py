@@ -26,7 +26,11 @@ class FaultMagics(SmMagics):
         "line",
         name("the endpoint"),
         argument(
-            "words", nargs="*", metavar="FAULT", help=f"a variant, where not all fail; then of {_WORDS}; or clear"
+            "words",
+            nargs="*",
+            default=(),
+            metavar="FAULT",
+            help=f"a variant, where not all fail; then of {_WORDS}; or clear",
         ),
         flag("--next", what="spare the endpoint config that serves now, so that only the next update meets it"),
         quiet,

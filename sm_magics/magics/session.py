@@ -13,7 +13,7 @@ from sm_magics.errors import CellError, Detached
 from sm_magics.magics.options import duration
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from sm_magics.compare.load import Load
     from sm_magics.connection import Connection
@@ -144,7 +144,7 @@ class Session:
                 happened.append(event)
         except KeyboardInterrupt:
             if not calm:
-                raise Detached("\n  ".join(interrupted(happened))) from None
+                raise Detached("\n  ".join([*interrupted(happened), *_last_seen(happened)])) from None
         finally:
             display.close()
         return happened
@@ -168,3 +168,15 @@ class Session:
         """Put a result into the variable that `-o` names."""
         if name is not None:
             self.shell.user_ns[name] = value
+
+
+def _last_seen(happened: Sequence[Any]) -> list[str]:
+    """Return where the endpoint was at the last look, as the card told it that goes away with an interrupt."""
+    from sm_magics.events import Seen
+    from sm_magics.render.watching import summary
+
+    last = happened[-1] if happened else None
+    if not isinstance(last, Seen):
+        return []
+    told = summary(last.snapshot)
+    return [f"last seen: {last.snapshot.status}" + (f", {told}" if told else "")]
