@@ -78,11 +78,11 @@ def log_tail(connection: Connection, endpoint: str, variant: str | None) -> LogT
     """
     log = Log(connection, endpoint, variant, pings=False)
     try:
-        names = log.streams()
-        lines = [plain(each.text) for each in log.last(names[0], MOST_READ)] if names else []
+        name = log.newest()
+        lines = [plain(each.text) for each in log.last(name, MOST_READ)] if name is not None else []
     except ServiceError:
         return None
-    return LogTail(f"{log.group}/{names[0]}", _folded(lines)[-TAIL_LINES:]) if lines else None
+    return LogTail(f"{log.group}/{name}", _folded(lines)[-TAIL_LINES:]) if lines else None
 
 
 def _folded(lines: Sequence[str]) -> tuple[str, ...]:

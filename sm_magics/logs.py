@@ -74,15 +74,21 @@ class Log:
         ServiceError
             When the logs may not be read.
         """
-        try:
-            pages = list(self._pages("DescribeLogStreams", **self._of_variant()))
-        except ServiceError as error:
-            if _is_missing(error):
-                return []
-            raise
-        found = [each for page in pages for each in page["logStreams"]]
-        found.sort(key=lambda each: each.get("lastEventTimestamp", each.get("creationTime", 0)), reverse=True)
-        return [each["logStreamName"] for each in found]
+        found = sorted(self._found(), key=lambda each: each.get("lastEventTimestamp", each.get("creationTime", 0)))
+        return [each["logStreamName"] for each in reversed(found)]
+
+    def newest(self) -> str | None:
+        """Return the name of the stream that began last: of the instance that was started last, if it printed anything.
+
+        Raises
+        ------
+        ServiceError
+            When the logs may not be read.
+        """
+        found = max(
+            self._found(), key=lambda each: each.get("firstEventTimestamp", each.get("creationTime", 0)), default=None
+        )
+        return None if found is None else str(found["logStreamName"])
 
     def last(self, stream: str, lines: int) -> list[Entry]:
         """Return the last lines of one stream, the oldest first.
@@ -150,6 +156,15 @@ class Log:
         except ServiceError as error:
             if not _is_missing(error):
                 raise
+
+    def _found(self) -> list[Mapping[str, Any]]:
+        try:
+            pages = list(self._pages("DescribeLogStreams", **self._of_variant()))
+        except ServiceError as error:
+            if _is_missing(error):
+                return []
+            raise
+        return [each for page in pages for each in page["logStreams"]]
 
     def _entries(self, events: Iterable[tuple[str, Mapping[str, Any]]]) -> Iterator[Entry]:
         for stream, event in events:

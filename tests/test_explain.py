@@ -31,10 +31,12 @@ def events(*lines):
     return [{"events": [{"message": line} for line in lines]}]
 
 
-def test_the_tail_is_that_of_the_stream_that_was_written_last(fake_connection):
+def test_the_tail_is_that_of_the_instance_that_was_started_last_whoever_was_written_last(fake_connection):
     connection = fake_connection(
         describe_log_streams=streams(
-            ("A/i-1", {"lastEventTimestamp": 1}), ("A/i-2", {"lastEventTimestamp": 3}), ("A/i-3", {"creationTime": 2})
+            ("A/i-1", {"firstEventTimestamp": 1, "lastEventTimestamp": 9}),
+            ("A/i-2", {"firstEventTimestamp": 3, "lastEventTimestamp": 4}),
+            ("A/i-3", {"creationTime": 2}),
         ),
         get_log_events=events("one\n", "two\n"),
     )

@@ -167,7 +167,7 @@ class Logs:
             {
                 "logStreamName": name,
                 "arn": f"{self._arn(group)}:log-stream:{name}",
-                "creationTime": int(path.stat().st_ctime * 1000),
+                **_began(path),
                 "lastEventTimestamp": int(path.stat().st_mtime * 1000),
             }
             for name, path in self._streams(group)
@@ -263,6 +263,15 @@ def _offset(token: str | None) -> int:
     if not token.isdigit():
         raise Refused("The specified nextToken is invalid.", "InvalidParameterException")
     return int(token)
+
+
+def _began(path: Path) -> dict[str, int]:
+    """Return when a stream began: with the first line that is kept of it, where there is one."""
+    with path.open(encoding="utf-8", errors="replace") as file:
+        time, tab, _ = file.readline(MAX_LINE).partition("\t")
+    if not tab:
+        return {"creationTime": int(path.stat().st_ctime * 1000)}
+    return {"creationTime": int(time), "firstEventTimestamp": int(time)}
 
 
 def _events(name: str, path: Path) -> Iterator[Event]:

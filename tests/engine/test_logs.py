@@ -59,6 +59,15 @@ def test_streams_come_in_pages(logs):
     assert names == [["A/i-1", "A/i-2"], ["A/i-3", "A/i-4"], ["A/i-5"]]
 
 
+def test_a_stream_began_with_its_first_line_whenever_it_was_written_last(tmp_path):
+    now = iter([1.0, 2.0, 3.0])
+    logs = Logs(tmp_path, str, lambda: next(now))
+    for instance in ("i-1", "i-2", "i-1"):
+        logs.stream("boston", "A", instance).write("x")
+    rows = asyncio.run(logs.describe_streams({"logGroupName": GROUP}))["logStreams"]
+    assert {row["logStreamName"]: row["firstEventTimestamp"] for row in rows} == {"A/i-1": 1000, "A/i-2": 2000}
+
+
 @pytest.mark.parametrize("token", ["b/x", "f/-1", "nonsense"])
 def test_a_token_that_is_none_is_refused(logs, token):
     with pytest.raises(Refused, match="nextToken is invalid"):
