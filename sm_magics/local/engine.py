@@ -28,6 +28,7 @@ from sm_magics.local.housekeeping import Housekeeping
 from sm_magics.local.http import Connection, Exchange, message
 from sm_magics.local.logs import Logs
 from sm_magics.local.metrics import Metrics
+from sm_magics.local.metrics_file import MetricsFile
 from sm_magics.local.processes import Processes
 from sm_magics.local.runtime_api import Runtime, request_id
 from sm_magics.local.signature import Unsigned, Verifier
@@ -85,6 +86,7 @@ class Engine:
         logs = Logs(settings.state / "logs", lambda name: _group_arn(account, name), now)
         artifacts = Artifacts(settings.state, dict(os.environ))
         self._metrics = Metrics(now)
+        self._metrics_file = MetricsFile(settings.state / "metrics.jsonl", self._metrics)
         faults = Faults(self._processes.kill, settings.seed)
         fault_api = FaultApi(faults, self._store, account)
         host = Host(self._processes, artifacts, logs, faults, _new_id, self._metrics.meter)
@@ -155,6 +157,7 @@ class Engine:
         await self._deployments.stop()
         await self._housekeeping.stop()
         await self._captures.close()
+        await self._metrics_file.close()
         self._processes.stop()
         self._store.close()
 
@@ -198,6 +201,7 @@ class Engine:
     def _sweep(self, now: float) -> None:
         self._runtime.expire()
         self._metrics.tick()
+        self._metrics_file.tick()
         self._utilisation.tick()
         self._alarms.tick()
         self._housekeeping.tick(now)

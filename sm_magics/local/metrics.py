@@ -1,7 +1,8 @@
 """The engine's metrics, by the names, dimensions and units that SageMaker publishes them under.
 
-They are kept in memory: in steps of ten seconds for three hours, in minutes for a day. What an endpoint did stays
-after it is gone, as on AWS. Source: the SageMaker developer guide, "Monitor SageMaker AI with Amazon CloudWatch".
+They are held in memory, in steps of ten seconds for three hours, in minutes for a day; `metrics_file` keeps them. What
+an endpoint did stays after it is gone, as on AWS. Source: the SageMaker developer guide, "Monitor SageMaker AI with
+Amazon CloudWatch".
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ from sm_magics.local import gauges
 from sm_magics.local.tally import Meter, Spread, Tally, merged, spread_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
 
-__all__ = ["NAMESPACE", "UNITS", "Metric", "Metrics"]
+__all__ = ["NAMESPACE", "UNITS", "Key", "Metric", "Metrics"]
 
 NAMESPACE = "AWS/SageMaker"
 STEP = 10  # seconds
@@ -49,8 +50,8 @@ class Metric(NamedTuple):
     dimensions: tuple[tuple[str, str], ...]
 
 
-class _Key(NamedTuple):
-    """Whose invocations a meter counts."""
+class Key(NamedTuple):
+    """Whose invocations a meter counts: names of an endpoint, a variant and an endpoint config."""
 
     endpoint: str
     variant: str
@@ -69,10 +70,11 @@ class _History:
     fine: deque[Tally] = field(default_factory=deque)
     coarse: deque[Tally] = field(default_factory=deque)
 
-    def close(self) -> None:
+    def close(self) -> Tally | None:
         tally = self.meter.take()
         if tally is not None:
             self.fine.append(tally)
+        return tally
 
     def age(self, now: float) -> None:
         """Make minutes of what is old, and forget what is older still."""
@@ -112,7 +114,8 @@ class Metrics:
     def __init__(self, now: Callable[[], float]) -> None:
         self._now = now
         self._open = _slot(now())
-        self._histories: dict[_Key, _History] = {}
+        self._histories: dict[Key, _History] = {}
+        self.closed: Callable[[Key, Tally], object] = lambda _key, _tally: None  # told of every step that is over
         self.gauges = gauges.Gauges()
 
     def meter(self, endpoint: str, variant: str, config: str) -> Meter:
@@ -120,7 +123,7 @@ class Metrics:
 
         Whoever takes it counts as one more of its `users`, and takes that back at the end.
         """
-        key = _Key(endpoint, variant, config)
+        key = Key(endpoint, variant, config)
         history = self._histories.pop(key, None) or _History()
         self._histories[key] = history  # the last one
         history.meter.users += 1
@@ -133,16 +136,39 @@ class Metrics:
         """Take in what was counted; called about once a second, and before a look at the metrics."""
         now = self._now()
         slot = _slot(now)
-        for history in self._histories.values():
+        for key, history in self._histories.items():
             history.meter.fold(self._open)
             if slot != self._open:
-                history.close()
+                self._close(key, history)
                 history.age(now)
         if slot != self._open:
             kept = {key: each for key, each in self._histories.items() if each.meter.users or each.last is not None}
             self._histories = kept
             self.gauges.forget(now - KEPT_SECONDS)
         self._open = slot
+
+    def close(self) -> None:
+        """Close the step that is under way: nothing more is counted."""
+        self.tick()
+        for key, history in self._histories.items():
+            self._close(key, history)
+
+    def _close(self, key: Key, history: _History) -> None:
+        tally = history.close()
+        if tally is not None:
+            self.closed(key, tally)
+
+    def kept(self) -> Iterator[tuple[Key, Tally]]:
+        """Yield all steps and minutes that are over, of each meter the oldest first."""
+        for key, history in self._histories.items():
+            yield from ((key, each) for group in (history.coarse, history.fine) for each in group)
+
+    def restore(self, rows: Iterable[tuple[Key, Tally]]) -> None:
+        """Take what `kept` yielded, or `closed` was told, before anything is counted."""
+        for key, tally in rows:
+            self._histories.setdefault(key, _History()).fine.append(tally)
+        for history in self._histories.values():
+            history.age(self._now())
 
     def values(self, metric: Metric, start: int, count: int, period: int) -> list[Spread]:
         """Return the spreads of `count` periods of `period` seconds from `start` on, empty where nothing was."""

@@ -1,8 +1,8 @@
 """The process around an engine: one for a state directory, its port, its credentials, and its end.
 
 The state directory holds `engine.lock` (held while an engine runs), `engine.json` (how to reach it),
-`credentials.json` (the key pair, made once), `state.sqlite`, and folders for artifacts, unpacked models and logs. All
-are for the user alone.
+`credentials.json` (the key pair, made once), `state.sqlite`, `metrics.jsonl`, and folders for artifacts, unpacked
+models and logs. All are for the user alone.
 """
 
 from __future__ import annotations

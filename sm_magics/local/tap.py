@@ -159,7 +159,7 @@ class _Copy:
         shadow.held -= self._size
         if not shadow.closed:
             took = int(1e6 * (shadow.clock() - self._sent))
-            shadow.lane.meter.count(status, took, 0, len(shadow.lane.instances))
+            shadow.lane.meter.count_copy(status, took, len(shadow.lane.instances))
 
 
 def shadow_share(production: float, shadow: float) -> Fraction:

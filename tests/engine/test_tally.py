@@ -49,6 +49,14 @@ def test_an_answer_counts_by_the_class_of_its_status(status, client, server, mod
     assert (tally.invocations, tally.per_instance, tally.model.total, tally.overhead.total) == (1, 0.5, 900, 100)
 
 
+def test_a_copy_has_no_time_apart_from_the_container():
+    meter = Meter()
+    meter.count_copy(500, 7, 1)
+    meter.fold(0)
+    told = meter.take()
+    assert (told.invocations, told.server_errors, told.model.total, told.overhead.count) == (1, 1, 7, 0)
+
+
 def test_what_is_folded_in_parts_is_one_tally_and_is_taken_once():
     meter = Meter()
     for status in (200, 500, 200):
