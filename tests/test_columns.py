@@ -81,7 +81,7 @@ class TestCheck:
             pd.Series([1, 2], index=["y", "x"]),
             SimpleNamespace(columns=lambda: ["y", "x", "z"]),
         ],
-        ids=str,
+        ids=["same", "fewer", "others", "twice", "one", "list", "series", "method"],
     )
     def test_whatever_else_it_may_be_is_left_to_the_model(self, served, data):
         check_columns(served(), Target("boston"), data, KNOWN)

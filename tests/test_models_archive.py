@@ -164,6 +164,7 @@ def test_a_member_that_is_no_plain_file_below_the_root_is_refused_by_name(tmp_pa
         (archive.pack({"model": b"x"})[:-8] + bytes(8), "not a sound tar archive: CRC"),
         (gzip.compress(gzip.decompress(archive.pack({"model": bytes(5000)}))[:3000]), "not a sound tar archive"),
     ],
+    ids=["missing", "empty", "plain", "no tar", "no file", "nonsense", "cut", "cut more", "checksum", "tar cut"],
 )
 def test_a_file_that_is_no_sound_archive_is_refused(tmp_path, content, problem):
     path = tmp_path / "model.tar.gz"
