@@ -58,7 +58,7 @@ def observe(connection: Connection, target: Target) -> Live:
     )
     snapshot = look(connection, target.endpoint)
     if snapshot is None:
-        return Live(existing=existing)
+        return Live(existing=existing, by=connection.user)
     if snapshot.name != target.endpoint:
         raise PlanError(
             f"there is an endpoint '{snapshot.name}', and names that differ in case only are the same to SageMaker",
@@ -96,6 +96,7 @@ def _live(connection: Connection, snapshot: Snapshot) -> Live:
         shares=snapshot.shares,
         tags={each["Key"]: each["Value"] for each in tags},
         failure_reason=snapshot.failure_reason,
+        by=connection.user,
     )
 
 

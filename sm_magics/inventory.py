@@ -7,7 +7,7 @@ Alarms are known by their names: we make none that could be taken for somebody e
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sm_magics.alarms import PREFIX, endpoint_of, prefix
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from sm_magics.connection import Connection
     from sm_magics.events import Seen
 
-__all__ = ["Deletion", "Inventory", "Owned", "delete", "deletion", "inventory"]
+__all__ = ["Deletion", "Inventory", "Owned", "delete", "deletion", "inventory", "unused"]
 
 MODEL, DECLARED = "model", "declared model"
 _WORDS = {"Endpoint": "endpoint", "EndpointConfig": "endpoint config", "Model": MODEL}
@@ -81,9 +81,15 @@ def inventory(connection: Connection) -> Inventory:
     ServiceError
         When the service does not answer.
     """
+    endpoints = tuple(_owned(connection, "Endpoint"))
+    used = frozenset[str]().union(*(parts(connection, each.name) for each in endpoints))
+    configs = (
+        replace(each, status="in use" if each.name in used else "kept for rollback")
+        for each in _owned(connection, "EndpointConfig", _OUR_CONFIG)
+    )
     return Inventory(
-        tuple(_owned(connection, "Endpoint")),
-        tuple(_owned(connection, "EndpointConfig", _OUR_CONFIG)),
+        endpoints,
+        tuple(configs),
         tuple(_owned(connection, "Model", _OUR_MODEL)),
         tuple(_alarms(connection, PREFIX)),
     )
@@ -127,6 +133,35 @@ def _declared(connection: Connection, name: str, models: Sequence[Owned]) -> Del
     for user in _users(connection, {each.name for each in models}, but="").values():
         raise PlanError(f"endpoint '{user}' still serves model '{name}'", hint=f"first: %sm_delete {user} --yes")
     return Deletion(name, tuple(_delete("Model", each.name, "") for each in models))
+
+
+def unused(connection: Connection, name: str) -> Deletion:
+    """Return what an endpoint would lose nothing by now: its models that do not serve, and the configs that need them.
+
+    Raises
+    ------
+    ServiceError
+        When the service does not answer.
+    """
+    serving = parts(connection, name)
+    owned = [each for each in _owned(connection, "Model", _OUR_MODEL) if each.owner == name and each.kind == MODEL]
+    models = {each.name for each in owned} - serving
+    configs = {
+        each.name: _models_in(connection, each.name)
+        for each in _owned(connection, "EndpointConfig", _OUR_CONFIG)
+        if each.owner == name and each.name not in serving
+    }
+    going = [config for config, needed in configs.items() if needed & models]
+    users = _users(connection, {*going, *models}, but=name) if models else {}
+    actions = [_delete("EndpointConfig", each, "") for each in going if each not in users]
+    actions += [_delete("Model", each, "") for each in sorted(models) if each not in users]
+    return Deletion(name, tuple(actions))
+
+
+def _models_in(connection: Connection, config: str) -> set[str]:
+    answer = connection.describe("EndpointConfig", config) or {}
+    variants = (*answer.get("ProductionVariants", ()), *(answer.get("ShadowProductionVariants") or ()))
+    return {each["ModelName"] for each in variants if "ModelName" in each}
 
 
 def delete(

@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from sm_magics.spec import AlarmSpec, EndpointSpec
 
 __all__ = [
+    "AFTER_TAG",
     "AMOUNTS",
+    "ANSWER_ONLY",
+    "BY_TAG",
     "ENDPOINT_TAG",
     "MODEL_TAG",
     "TAGS_TAG",
@@ -31,9 +34,11 @@ __all__ = [
 ENDPOINT_TAG = "sm_magics:endpoint"  # on whatever we make for an endpoint: its name
 MODEL_TAG = "sm_magics:model"  # on a model that a cell declared on its own: the name it was declared by
 TAGS_TAG = "sm_magics:tags"  # on an endpoint: which of its tags came from the cell
+BY_TAG = "sm_magics:by"  # on an endpoint config: who made it
+AFTER_TAG = "sm_magics:after"  # on an endpoint config: the name of the one that served when it was made
 MAX_NAME = 63
 AMOUNTS = ("InitialVariantWeight", "InitialInstanceCount")
-_ANSWER_ONLY = ("EndpointConfigName", "EndpointConfigArn", "CreationTime", "Tags", "ResponseMetadata")
+ANSWER_ONLY = ("EndpointConfigName", "EndpointConfigArn", "CreationTime", "Tags", "ResponseMetadata")
 _SINGLE_PRECISION = 1e-6  # relative: the service keeps weights as 32-bit floats
 IN_PROGRESS = frozenset({"Creating", "Updating", "SystemUpdating", "RollingBack", "Deleting"})
 
@@ -101,6 +106,7 @@ class Live:
     of those wanted models and configs that are there already; `scaled` the variants that autoscaling scales.
     `failure_reason` is why the change before this one failed, if it did. `alarms` are those there are of the target's
     alarms and of ours for the endpoint's last deployment; None when we may not know. Those in ALARM are `ringing`.
+    `by` is who looks, as the service knows them.
     """
 
     status: str | None = None
@@ -114,6 +120,7 @@ class Live:
     failure_reason: str | None = None
     alarms: frozenset[str] | None = None
     ringing: frozenset[str] = frozenset()
+    by: str = ""
 
     @property
     def in_progress(self) -> bool:
@@ -149,7 +156,7 @@ def percent(share: float) -> str:
 
 def content(config: Mapping[str, Any]) -> dict[str, Any]:
     """Return what a config serves: without names, times, and the weights and counts of production variants."""
-    kept = {key: value for key, value in config.items() if key not in _ANSWER_ONLY}
+    kept = {key: value for key, value in config.items() if key not in ANSWER_ONLY}
     if "ProductionVariants" in kept:
         variants = kept["ProductionVariants"]
         trimmed = ({name: value for name, value in each.items() if name not in AMOUNTS} for each in variants)

@@ -36,6 +36,7 @@ LAYERS = (
     "settle          waiting, and verifying",
     "deploy          carrying out a plan",
     "shifting        moving traffic",
+    "versions        from one config to another, and back",
     "inventory       what is ours, and deleting it",
     "faults          what fails on purpose",
     "resolve         from a spec to a target",

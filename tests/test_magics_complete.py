@@ -93,6 +93,12 @@ class TestLines:
         assert not {"Linear-Model", "XGB-Model"} & set(texts(connected, "%sm_traffic boston Linear-Model=|"))
         assert texts(connected, "%sm_traffic boston XGB-Model --st|") == ["--steps"]
 
+    def test_variants_to_promote_and_configs_to_go_back_to(self, connected, connection):
+        assert texts(connected, "%sm_promote boston X|") == ["XGB-Model"]
+        assert connection.describe("Endpoint", "boston")["EndpointConfigName"] in texts(
+            connected, "%sm_rollback boston |"
+        )
+
     def test_values_of_a_comparison(self, connected):
         assert texts(connected, "%sm_compare boston --metric rm|") == ["rmse"]
         assert texts(connected, "%sm_compare boston --variants |") == ["Linear-Model", "XGB-Model"]

@@ -39,6 +39,7 @@ ALL = [
     (results.Deleted(DELETION, done=True), "Deleting boston · done"),
     (results.Logs("boston", None, (Entry("A", "i-1", "one", 1),)), "Logs of boston"),
     (results.Metrics("boston", (), Span(0, 60, 60)), "Metrics of boston · last 1h"),
+    (results.History("boston", ()), "History of boston"),
     (results.Listing(OWNED, "here"), "Made by sm_magics · here"),
     (results.Faults("boston", ()), "Faults of boston · no faults"),
     (results.Card(View("A card")), "A card"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from sm_magics import service_model
@@ -53,6 +54,7 @@ def connect_local(state: Path | None = None, *, region: str | None = None) -> Co
         endpoint_url=engine.url,
         runs_programs=True,
         writes_files=True,
+        user=_tag_value(_local_user()),
         alive=lambda: find(engine.state) == engine,
     )
 
@@ -68,6 +70,20 @@ def _unconfigured() -> Any:
             return {}
 
     return Unconfigured()
+
+
+def _local_user() -> str:
+    import getpass
+
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a user without a name
+        return ""
+
+
+def _tag_value(text: str) -> str:
+    """Return a text with only such characters as a tag's value may have."""
+    return re.sub(r"[^\w .:/=+@-]", "_", text)[:256]
 
 
 def connect_aws(
@@ -111,4 +127,5 @@ def connect_aws(
         role=role,
         artifacts=artifacts,
         label=f"AWS account {identity['Account']}, {session.region_name}",
+        user=_tag_value(identity.get("Arn", "").rpartition("/")[2]),
     )

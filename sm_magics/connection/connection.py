@@ -40,6 +40,8 @@ class Connection:
         Whether the service runs programs of this machine as images.
     writes_files
         Whether the service writes to directories of this machine.
+    user
+        Who we are to the service, in a word; empty where that is not known.
     alive
         Returns whether the service is still where the clients look for it.
     """
@@ -53,6 +55,7 @@ class Connection:
     endpoint_url: str | None = None
     runs_programs: bool = False
     writes_files: bool = False
+    user: str = ""
     alive: Callable[[], bool] = field(default=lambda: True, repr=False, compare=False)
     _clients: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 

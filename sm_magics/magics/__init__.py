@@ -17,6 +17,7 @@ from sm_magics.magics.model import ModelMagics
 from sm_magics.magics.observe import ObserveMagics
 from sm_magics.magics.session import Session
 from sm_magics.magics.traffic import TrafficMagics
+from sm_magics.magics.versions import VersionsMagics
 
 __all__ = ["register", "unregister"]
 
@@ -26,6 +27,7 @@ FAMILIES = (
     InvokeMagics,
     CompareMagics,
     TrafficMagics,
+    VersionsMagics,
     LoadMagics,
     ObserveMagics,
     FaultMagics,

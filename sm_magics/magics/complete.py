@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Completer"]
 
-OF_A_VARIANT = frozenset({"sm_logs", "sm_metrics"})  # whose second word is a variant
+OF_A_VARIANT = frozenset({"sm_logs", "sm_metrics", "sm_promote"})  # whose second word is a variant
 NAMES_SECONDS = 5.0  # for which names that were listed are good
 _MAGIC = re.compile(r"^\s*(?:\w+\s*=\s*)?(%{1,2})(sm_\w+)\s")
 _MODEL_VALUE = re.compile(r"(?:^|[\s{,])model:\s*([\w-]*)$")
@@ -113,6 +113,8 @@ class Completer:
             candidates = self._first_words(magic)
         elif (magic in OF_A_VARIANT and len(earlier) == 1) or (magic == "sm_traffic" and not text.endswith("=")):
             candidates = self._variants(earlier[0])
+        elif magic == "sm_rollback" and len(earlier) == 1:
+            candidates = self._configs(earlier[0])
         elif magic == "sm_load" and len(earlier) == 1:
             candidates = ["stop"]
         elif magic == "sm_fault":
@@ -162,6 +164,11 @@ class Completer:
         connection = self.session.connected
         snapshot = None if connection is None else look(connection, endpoint)
         return [] if snapshot is None else [each.name for each in snapshot.variants]
+
+    def _configs(self, endpoint: str) -> list[str]:
+        from sm_magics.versions import names_like
+
+        return [] if self.session.connected is None else names_like(self.session.connected, endpoint)
 
     def _faults(self, earlier: list[str], text: str) -> list[str]:
         """Return what may follow `earlier` words, flags aside, in a line of `%sm_fault`."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from sm_magics.plan.actions import Action, Plan
 from sm_magics.plan.cell import plan
+from sm_magics.plan.differences import difference
+from sm_magics.plan.versions import at_once, config_of, promoted, switch
 from sm_magics.plan.weights import reweigh
 
-__all__ = ["Action", "Plan", "plan", "reweigh"]
+__all__ = ["Action", "Plan", "at_once", "config_of", "difference", "plan", "promoted", "reweigh", "switch"]

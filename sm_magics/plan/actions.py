@@ -9,7 +9,7 @@ from sm_magics import alarms
 from sm_magics.errors import PlanError
 from sm_magics.plan.differences import after_update, difference
 from sm_magics.spec import policy_words
-from sm_magics.target import ENDPOINT_TAG, TAGS_TAG, Share, shares_text
+from sm_magics.target import AFTER_TAG, BY_TAG, ENDPOINT_TAG, TAGS_TAG, Share, shares_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -102,12 +102,18 @@ def make_parts(target: Target, live: Live) -> Iterator[Action]:
     if target.config_name not in live.existing:
         yield Action(
             "CreateEndpointConfig",
-            {"EndpointConfigName": target.config_name, **target.config, "Tags": tags},
+            {"EndpointConfigName": target.config_name, **target.config, "Tags": [*tags, *_tag_list(_origin(live))]},
             f"endpoint config {target.config_name}",
             "",
             shares_text(target.shares),
             "there is no config with this content yet",
         )
+
+
+def _origin(live: Live) -> dict[str, str]:
+    """Return the tags that say by whom, and after which, a config is made; a failed endpoint's config is none."""
+    after = "" if live.status in {None, "Failed"} else live.config_name
+    return {key: value for key, value in ((BY_TAG, live.by), (AFTER_TAG, after)) if value}
 
 
 def make_alarms(target: Target, live: Live) -> Iterator[Action]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sm_magics.render.shown import Shown
 from sm_magics.results.compared import Compared
 from sm_magics.results.endpoint import Endpoint
+from sm_magics.results.history import History
 from sm_magics.results.invoked import Invoked
 from sm_magics.results.observed import Loaded, Logs, Metrics
 
@@ -28,6 +29,7 @@ __all__ = [
     "Endpoint",
     "EndpointTable",
     "Faults",
+    "History",
     "Invoked",
     "Listing",
     "Loaded",
