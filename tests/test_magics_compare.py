@@ -163,3 +163,13 @@ def test_a_cell_with_wrong_keys_tells_them_all(book, served):
     assert "split is true or false" in book.fails(f"%%sm_compare {served}\ndata: $X\nsplit: maybe", CellError)
     assert "until takes" in book.fails(f"%%sm_compare {served}\ndata: $X\nuntil: tomorrow", CellError)
     assert "price takes what an instance costs" in book.fails(f"%%sm_compare {served}\ndata: $X\nprice: 3", CellError)
+
+
+def test_code_outside_of_cells_compares_by_the_object(book, served):
+    endpoint = book.run(f"%sm_status {served}").result
+    rows, truths = book.variables["X"], book.variables["y"]
+    found = endpoint.compare(rows, truths, "rmse")
+    assert found.verdict == book.run(f"%sm_compare {served} --data $X --target $y --metric rmse").result.verdict
+    assert endpoint.compare(rows, truths, "mae", split=True, seed=3).comparison.design.seed == 3
+    with pytest.raises(CellError, match="a comparison has no option 'metrics'\n  did you mean 'metric'"):
+        endpoint.compare(rows, metrics="rmse")

@@ -28,9 +28,17 @@ if TYPE_CHECKING:
     from sm_magics.compare.experiment import Progress
     from sm_magics.connection import Connection
 
-__all__ = ["Asked", "asked", "compare"]
+__all__ = ["Asked", "asked", "compare", "compared"]
 
 MOST_CONCURRENT = 256
+_OPTIONS: Mapping[str, Any] = {  # and what they are where nobody says
+    **dict.fromkeys(("data", "target", "metric", "better", "until", "rows", "by", "variants", "price")),
+    **dict.fromkeys(("serialize", "parse", "accept")),
+    **dict.fromkeys(("paired", "split", "from_capture"), False),
+    "content_type": "text/csv",
+    "concurrency": 8,
+    "seed": 0,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +56,24 @@ def compare(wanted: Asked) -> Comparison:
     """Return what a comparison found so far; where it was interrupted, nothing more is sent."""
     wanted.progress.close()
     return concluded(wanted.run, by=wanted.by, prices=wanted.prices, captured=wanted.captured)
+
+
+def compared(connection: Connection, endpoint: str, options: Mapping[str, Any]) -> Comparison:
+    """Return a comparison from beginning to end, for code outside of cells; `options` are those of `asked`.
+
+    Raises
+    ------
+    CellError, InvokeError
+        As `asked`, and as sending does.
+    """
+    if unknown := sorted(options.keys() - _OPTIONS.keys()):
+        near = difflib.get_close_matches(unknown[0], _OPTIONS, n=1)
+        hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(_OPTIONS)}"
+        raise CellError(f"a comparison has no option '{unknown[0]}'", hint=hint)
+    wanted = asked(connection, {**_OPTIONS, **options, "name": endpoint}, {})
+    for _ in wanted.progress:
+        pass
+    return compare(wanted)
 
 
 def asked(connection: Connection, told: Mapping[str, Any], variables: Mapping[str, Any]) -> Asked:

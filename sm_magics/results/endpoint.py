@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sm_magics.explain import LogTail
     from sm_magics.plan import Action
     from sm_magics.render.view import View
+    from sm_magics.results.compared import Compared
     from sm_magics.watch import Snapshot
 
 __all__ = ["Endpoint", "seen"]
@@ -146,6 +147,29 @@ class Endpoint(Shown):
         if sent.error is not None:
             raise sent.error
         return Invoked(sent)
+
+    def compare(self, data: Any = None, target: Any = None, metric: Any = None, **options: Any) -> Compared:
+        """Compare its variants, as `%sm_compare` does.
+
+        Parameters
+        ----------
+        data, target, metric
+            The rows to send, what is true of each, and what to measure: a name, or a function of both.
+        **options
+            The flags of `%sm_compare` by their names: `split=True`, `until="significant"`, `by="column"`, `seed=1`.
+
+        Raises
+        ------
+        CellError
+            When these contradict each other, or do not fit the endpoint or the data.
+        InvokeError
+            When a variant answers none of the first rows.
+        """
+        from sm_magics.compare.asked import compared
+        from sm_magics.results.compared import Compared
+
+        told = {"data": data, "target": target, "metric": metric, **options}
+        return Compared(compared(self.reached_by, self.name, told))
 
     def refresh(self) -> Endpoint:
         """Return the endpoint as it is now.
