@@ -61,6 +61,12 @@ def test_a_capture_that_cannot_be_joined_says_why(files, told):
         from_capture(design(pairs=False), files, {"x": 1.0})
 
 
+@pytest.mark.parametrize("unknown", [None, float("nan")])
+def test_a_truth_that_is_not_known_is_told(unknown):
+    with pytest.raises(CellError, match="--target has no value for InferenceId 'y'"):
+        from_capture(design(pairs=False), [file("A", line("x", "1"), line("y", "1"))], {"x": 1.0, "y": unknown})
+
+
 def test_truths_come_by_id():
     assert truths_by_id({1: 2.0}) == {"1": 2.0}
     assert truths_by_id(pd.Series([2.0], index=["a"])) == {"a": 2.0}

@@ -64,8 +64,6 @@ def test_a_row_that_is_answered_after_all_has_not_failed():
     collected.fail(0, "A", "why")
     collected.add(0, "A", 1.0, 0.1)
     assert collected.failures == {}
-    collected.fail(7, "", "who knows")
-    assert collected.unattributed() == {7: "who knows"}
 
 
 def test_a_variant_that_was_not_expected_is_kept_too():

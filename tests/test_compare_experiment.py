@@ -47,7 +47,7 @@ def test_a_row_that_fails_twice_is_counted_and_kept():
     assert made.failures == {(5, "A"): "ModelError: InvokeEndpoint: no", (6, "A"): "ModelError: InvokeEndpoint: no"}
     assert list(made.samples[0].failed) == [5, 6]
     assert seen[-1].failed == 2
-    assert "No answer, though sent twice: A for 2 of 30 rows." in made.verdict.cautions[0]
+    assert "No answer: A for 2 of 30 rows." in made.verdict.cautions[0]
 
 
 def test_in_a_split_a_row_may_be_answered_by_another_variant_the_second_time():
@@ -55,6 +55,16 @@ def test_in_a_split_a_row_may_be_answered_by_another_variant_the_second_time():
     made, _, _ = compared(40, answers=answers, pairs=False)
     assert sum(map(len, made.samples)) + len(made.failures) == 40
     assert all(name == "" for _, name in made.failures)
+    failed = len(made.failures)
+    assert made.verdict.cautions[0] == f"No answer to {failed} rows; the service does not say which variant failed."
+    assert made.verdict.cautions[1].startswith("5 rows were sent a second time")
+
+
+def test_in_a_split_a_variant_that_an_update_brings_is_told():
+    answers = {"A": lambda x: x, "B": lambda x: x + 1, "New": lambda x: x}
+    made, _, _ = compared(90, answers=answers, pairs=False)
+    assert [each.variant for each in made.samples] == ["A", "B", "New"]
+    assert "New 33.3% for 0.0%" in made.verdict.cautions[0]
 
 
 def test_when_one_variant_never_answers_nothing_more_is_sent():

@@ -102,7 +102,14 @@ def test_labels_of_text():
     assert measured("accuracy", truths, np.array(["cat", "dog", "dog", "eel"])) == 0.75
     theirs = metrics.f1_score(truths, ["cat", "dog", "dog", "eel"], average="macro")
     assert measured("f1", truths, np.array(["cat", "dog", "dog", "eel"])) == pytest.approx(theirs)
-    assert measured("accuracy", truths[:3], np.array([[0.9, 0.1], [0.2, 0.8], [0.3, 0.7]])) == pytest.approx(2 / 3)
+
+
+def test_a_part_of_the_rows_may_lack_a_class():
+    truths, told = np.array([1, 2]), np.array([[0.1, 0.7, 0.2], [0.1, 0.2, 0.7]])
+    assert measured("accuracy", truths, told) == 1.0
+    assert measured("logloss", truths, told) == pytest.approx(-np.log(0.7))
+    assert math.isnan(measured("auc", truths, told))
+    assert measured("logloss", np.array([0, 0]), np.array([0.1, 0.1])) == pytest.approx(-np.log(0.9))
 
 
 def test_two_probabilities_are_one_score():
@@ -122,7 +129,18 @@ def test_two_probabilities_are_one_score():
         ("auc", [0, 1, 2], [0.1, 0.5, 0.9], "one score a row cannot tell more than two classes apart"),
         ("auc", [0, 1], ["a", "b"], "a prediction is no probability: a"),
         ("logloss", [0, 1], [0.1, 1.5], "a prediction is no probability: 1.5"),
-        ("logloss", ["a", "b"], [[0.1, 0.2, 0.7]] * 2, "there are 3 probabilities a row and 2 labels"),
+        (
+            "logloss",
+            ["a", "b"],
+            [[0.1, 0.2, 0.7]] * 2,
+            "the true values are labels, as 'a', and the predictions scores",
+        ),
+        ("logloss", [-1, 1], [0.1, 0.7], "a true value is neither 0 nor 1: -1"),
+        ("logloss", [1, 3], [[0.1, 0.2, 0.7]] * 2, "a true value is no class from 0 to 2, .*: 3"),
+        ("accuracy", ["a", "b"], [[0.1, 0.9]] * 2, "a true value is no class from 0 to 1, .*: a"),
+        ("accuracy", ["no", "yes"], [0.1, 0.9], "the true values are labels, as 'no', and the predictions numbers"),
+        ("f1", ["no", "yes"], [0.0, 1.0], "the true values are labels, as 'no', and the predictions numbers"),
+        ("auc", ["no", "yes"], [0.1, 0.9], "the true values are labels, as 'no', and the predictions scores"),
     ],
 )
 def test_what_cannot_be_measured_so_is_told(name, truths, predictions, told):

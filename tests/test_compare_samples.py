@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sm_magics.compare.samples import Sample, paired
+from sm_magics.compare.samples import Sample, paired, shared
 
 
 def sample(name, rows, failed=()):
@@ -39,3 +39,9 @@ def test_a_part_of_a_sample_keeps_its_columns_together():
 def test_a_sample_without_truths_has_none_in_its_parts():
     whole = Sample("A", np.arange(3), None, np.arange(3), np.zeros(3), np.zeros(0, int))
     assert whole.take(np.array([0])).truths is None
+
+
+@given(st.lists(st.sets(st.integers(0, 20)), min_size=1, max_size=4))
+def test_shared_rows_are_those_that_all_answered(rows):
+    found = shared([sample(f"V{at}", each) for at, each in enumerate(rows)])
+    assert all(list(each.rows) == sorted(set.intersection(*rows)) for each in found)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sm_magics.compare.sequential import LEAST_LOOK, half_width, looked_at
+from sm_magics.compare.sequential import LEAST_LOOK, half_width, looked_at, rows_until
 from sm_magics.compare.statistics import ALPHA
 
 
@@ -33,6 +33,17 @@ def test_rows_make_it_narrower():
 
 def test_nothing_is_said_before_the_first_look():
     assert looked_at(np.ones(LEAST_LOOK - 1)) == (-math.inf, math.inf, 1.0)
+
+
+def test_so_many_rows_show_a_difference_four_times_in_five():
+    rows = rows_until(0.15)
+    rng = np.random.default_rng(1)
+    shown = [looked_at(rng.normal(0.15, 1, rows))[2] < ALPHA for _ in range(400)]
+    assert np.mean(shown) == pytest.approx(0.8, abs=0.06)
+    assert rows_until(0.15, tests=3) > rows == rows_until(-0.15)
+    assert rows_until(9.0) == LEAST_LOOK
+    assert rows_until(0.0) is None
+    assert rows_until(math.nan) is None
 
 
 def test_rows_that_all_differ_alike():

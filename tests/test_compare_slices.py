@@ -40,6 +40,11 @@ def test_many_numbers_are_cut_at_their_quartiles_and_no_row_is_lost(column):
     assert len(found) <= 10
 
 
+def test_rows_without_a_value_are_a_slice():
+    column = np.array([None, "b", float("nan"), "b"] * 20, dtype=object)
+    assert [(each.label, each.rows) for each in cut(column)] == [("b", 40), ("no value", 40)]
+
+
 def test_more_values_than_a_card_has_room_for_are_put_together():
     found = cut([f"v{each:02d}" for each in range(30)] * 4)
     assert len(found) == 9

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
+from sm_magics.compare import statistics
 from sm_magics.compare.measures import measure_of
 from sm_magics.compare.samples import Sample
 from sm_magics.compare.statistics import LEAST_ROWS, Difference, corrected, difference, rows_needed, split_is_off
@@ -99,6 +100,28 @@ def test_the_same_predictions_are_no_difference():
     assert (found.value, found.low, found.high, found.p) == (0, 0, 0, 1)
 
 
+def test_of_many_rows_students_test_says_what_permutations_do(monkeypatch):
+    made = two(2000)
+    slow = compared("rmse", *made)
+    monkeypatch.setattr(statistics, "MANY_ROWS", 2000)
+    fast = compared("rmse", *made)
+    assert fast.p == pytest.approx(slow.p, abs=0.03)
+    assert (fast.low, fast.high) == pytest.approx((slow.low, slow.high), rel=0.2, abs=0.01)
+
+
+@pytest.mark.parametrize("sizes", [(200, 200), (400, 44)])
+def test_the_effect_in_a_split_is_cohens_whatever_the_shares(sizes):
+    rng = np.random.default_rng(3)
+    both = [
+        Sample(name, np.arange(n), np.zeros(n), rng.normal(2 + worse, 1, n), np.zeros(n), np.zeros(0, int))
+        for name, n, worse in zip("AB", sizes, (0, 1), strict=True)
+    ]
+    bias = measure_of(lambda t, p: float((p - t).mean()), "lower")
+    found = difference(bias, *both, pairs=False, rng=rng)
+    a, b = (each.predictions for each in both)
+    assert found.effect == pytest.approx((a.mean() - b.mean()) / np.sqrt((a.var() + b.var()) / 2), rel=0.15)
+
+
 @pytest.mark.parametrize("rows", [0, 1, LEAST_ROWS - 1])
 def test_too_few_rows_say_nothing(rows):
     found = compared("rmse", *two(rows))
@@ -121,6 +144,7 @@ def test_the_rows_needed_are_those_of_the_power():
     assert TTestPower().power(0.3, needed, 0.05) >= 0.8 > TTestPower().power(0.3, needed - 2, 0.05)
     assert rows_needed(each, pairs=True, tests=3) > needed
     assert rows_needed(each, pairs=False) > 3 * needed
+    assert rows_needed(replace(each, ratio=9.0), pairs=False) > 2 * rows_needed(each, pairs=False)
     assert rows_needed(replace(each, effect=9.0), pairs=True) == LEAST_ROWS
     assert rows_needed(replace(each, effect=0.0), pairs=True) is None
     assert rows_needed(replace(each, effect=math.nan), pairs=True) is None

@@ -9,6 +9,7 @@ import pytest
 
 from sm_magics.compare.measures import measure_of
 from sm_magics.compare.samples import Sample
+from sm_magics.compare.statistics import Difference
 from sm_magics.compare.verdict import digits, judge, value_of
 
 RMSE = measure_of("rmse")
@@ -66,7 +67,7 @@ def test_a_difference_that_is_out_of_reach_is_none_shown():
     verdict = judged(samples(1.0, 1.0, seed=0))
     assert (verdict.outcome, verdict.more) == ("open", None)
     assert verdict.sentence.startswith("No difference shown: rmse ")
-    assert "which chance explains (95 % interval \N{MINUS SIGN}" in verdict.sentence
+    assert "which chance could explain (p = " in verdict.sentence
 
 
 def test_too_few_rows():
@@ -105,11 +106,81 @@ def test_rows_without_an_answer_are_told_and_weighed():
     second = replace(second.take(np.arange(20, 200)), failed=np.arange(20))
     verdict = judged([first, second])
     assert verdict.cautions == (
-        "No answer, though sent twice: B for 20 of 200 rows. Only rows that both answered are compared.",
+        "No answer: B for 20 of 200 rows. Only rows that both answered are compared.",
         "B fails more often than A, and not by chance.",
     )
     few = replace(second, failed=np.arange(1))
     assert len(judged([first, few]).cautions) == 1
+
+
+def test_failures_of_nobody_known_and_rows_sent_again_are_told():
+    verdict = judged(samples(1.0, 2.0), pairs=False, nobodys=3, again=5)
+    assert verdict.cautions[0] == "No answer to 3 rows; the service does not say which variant failed."
+    assert verdict.cautions[1].startswith("5 rows were sent a second time after no answer, and whoever was next")
+    assert len(verdict.cautions) == 2
+    assert judged(samples(1.0, 2.0), again=5).cautions == ()  # in pairs, it is asked of the same variant
+
+
+def test_a_measure_that_is_no_number_is_not_taken_for_too_few_rows():
+    verdict = judged(samples(1.0, 2.0), measure_of(lambda _, __: float("nan"), "lower"))
+    assert verdict.outcome == "unknown"
+    assert verdict.sentence == "<lambda> is not a number for these rows, so nothing can be said of it."
+
+
+def test_in_a_split_the_one_with_too_few_rows_is_named():
+    first, second = samples(1.0, 2.0)
+    verdict = judged([first, second.take(np.arange(3))], pairs=False)
+    assert verdict.sentence == "Too few rows to tell: B answered 3; 8 are the least."
+
+
+def test_a_comparison_that_is_looked_at_begins_with_its_first_look():
+    verdict = judged(samples(1.0, 9.0, rows=20), peeked=True)
+    assert verdict.outcome == "unknown"
+    assert verdict.sentence.endswith(
+        "20 were answered by each variant; 100 are the least; without --until, fewer will do."
+    )
+
+
+def test_a_comparison_that_is_looked_at_waits_for_the_rows_that_its_own_test_needs():
+    found = samples(1.0, 1.12, rows=300, seed=4)
+    peeked, once = judged(found, peeked=True), judged(found)
+    assert peeked.outcome == once.outcome == "open"
+    assert peeked.more > once.more
+
+
+def test_values_are_of_the_rows_that_all_answered():
+    first, second = samples(1.0, 2.0)
+    wild = replace(first, predictions=np.where(np.arange(200) < 20, 999.0, first.predictions))
+    some = replace(second.take(np.arange(20, 200)), failed=np.arange(20))
+    verdict = judged([wild, some])
+    assert verdict.best == "A"
+    assert f"rmse {digits(value_of(RMSE, wild.take(np.arange(20, 200))))} against" in verdict.sentence
+
+
+def test_with_rows_that_only_some_answered_no_sentence_is_missing():
+    """A leads on the rows that all three answered, and loses to B on those that both did."""
+    a, b, c = samples(1.0, 3.0, 90.0, rows=400)
+    a = replace(a, predictions=np.where(np.arange(400) >= 100, a.truths + 50, a.predictions))
+    c = replace(c.take(np.arange(100)), failed=np.arange(100, 400))
+    verdict = judged([a, b, c])
+    assert verdict.best == "B"
+    assert f"{digits(value_of(RMSE, b))} against {digits(value_of(RMSE, a))} of A" in verdict.sentence
+    c = replace(c, predictions=b.predictions[:100] + 0.01)
+    verdict = judged([a, b, c])
+    assert verdict.outcome == "open"
+    assert f"{digits(value_of(RMSE, b.take(np.arange(100))))} of B against" in verdict.sentence
+
+
+def test_two_of_three_that_predict_the_same_are_told():
+    first, _, third = samples(1.0, 2.0, 4.0)
+    verdict = judged([first, replace(first, variant="B"), third])
+    assert verdict.sentence == "No difference: A and B gave the same predictions for all 200 rows. C is worse."
+
+
+def test_an_interval_on_both_sides_of_zero_shows_nothing():
+    each = Difference("A", "B", 10, -1.0, -2.5, 0.5, 0.04, 0.5)
+    assert not each.shown
+    assert replace(each, high=-0.1).shown
 
 
 def test_a_split_that_is_off_spoils_the_comparison():

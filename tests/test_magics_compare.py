@@ -129,6 +129,8 @@ def test_captured_requests_are_compared_without_sending_any(book, deployer, name
         ("--data $X --until significant", "--until significant needs rows that go to every variant"),
         ("--data $X --target $y --metric auc --until significant", "needs a metric that is a mean over rows"),
         ("--data $X --variants Linear-Model", "a comparison needs two variants"),
+        ("--data $none --target $none --metric rmse", "--data has no rows"),
+        ("--data $X --target $y --metric rmse --by $long", "--by has 201 values for 200 rows"),
         ("--data $X --variants Linear-Model,XGB-Modell", "has no variant 'XGB-Modell'\n  did you mean 'XGB-Model'"),
         ("--data $X --content-type image/png", "--data is sent as text/csv or application/jsonlines"),
         ("--data $X --serialize $y", "--serialize takes a function, not a ndarray"),
@@ -141,8 +143,21 @@ def test_captured_requests_are_compared_without_sending_any(book, deployer, name
 def test_what_cannot_be_compared_is_told(book, served, options, told):
     holes = np.array(book.variables["y"])
     holes[3] = np.nan
-    book.variables.update(short=[1.0] * 5, holes=holes, by_id={"a": 1.0})
+    book.variables.update(short=[1.0] * 5, holes=holes, by_id={"a": 1.0}, none=[], long=[1] * 201)
     assert told in book.fails(f"%sm_compare {served} {options}", CellError)
+
+
+def test_a_split_is_between_the_variants_with_a_weight(book, deployer, name):
+    models = "B: {model: $xgb, weight: 1}, C: {model: $xgb, weight: "
+    deployer.run(name, f"variants: {{A: {{model: $linear, weight: 1}}, {models}0}}}}")
+    found = book.run(f"%sm_compare {name} --data $X --target $y --metric rmse --split").result
+    assert [each.variant for each in found.comparison.samples] == ["A", "B"]
+    told = book.fails(f"%sm_compare {name} --data $X --split --variants A,C", CellError)
+    assert f"a split needs two variants with a weight: endpoint '{name}' sends all rows to A" in told
+    assert "--paired sends each row to every variant" in told
+    deployer.run(name, f"variants: {{A: {{model: $linear, weight: 1}}, {models}2}}}}")
+    told = book.fails(f"%sm_compare {name} --data $X --split --variants A,B", CellError)
+    assert "by the weights, rows go to C, too: a split cannot leave a variant out" in told
 
 
 def test_an_endpoint_that_is_none_is_told(book):

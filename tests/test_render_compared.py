@@ -47,13 +47,19 @@ def test_three_variants_are_judged_together():
     told = shown(compared(60, answers=answers, weights=dict.fromkeys("ABC", 1.0))[0])
     assert "each to all 3 variants" in told
     assert "C is worse." in told
-    assert "for all 3 pairs together (Holm)" in told
+    assert "Of 3 pairs, p is for all together (Holm), an interval for its own." in told
+
+
+def test_many_rows_are_judged_by_students_test(monkeypatch):
+    monkeypatch.setattr(card, "MANY_ROWS", 60)
+    assert "Interval and p: Student's, with the bootstrap's error" in shown(compared(60)[0])
 
 
 def test_what_failed_and_what_was_interrupted_is_said():
     answers = {"A": lambda x: None if x < 9 else x, "B": lambda x: x + 1}
     told = shown(compared(60, answers=answers)[0])
-    assert "No answer, though sent twice: A for 9 of 60 rows." in told
+    assert "No answer: A for 9 of 60 rows." in told
+    assert "The reason: ModelError: InvokeEndpoint: no" in told
     assert "A fails more often than B, and not by chance." in told
 
 

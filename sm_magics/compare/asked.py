@@ -94,11 +94,14 @@ def asked(connection: Connection, told: Mapping[str, Any], variables: Mapping[st
     _check(told)
     described, weights = _variants(connection, told["name"], told.get("variants"))
     truth = told.get("target") is not None
+    pairs = bool(not told["from_capture"] and (told["paired"] or (truth and not told["split"])))
+    if not pairs and not told["from_capture"]:
+        weights = _weighted(described, weights)
     measure = measure_of(told["metric"], told.get("better")) if truth else None
     design = Design(
         described["EndpointName"],
         weights,
-        pairs=bool(not told["from_capture"] and (told["paired"] or (truth and not told["split"]))),
+        pairs=pairs,
         measure=measure,
         until=told.get("until") is not None,
         seed=told["seed"],
@@ -115,6 +118,8 @@ def asked(connection: Connection, told: Mapping[str, Any], variables: Mapping[st
         return Asked(made, _nothing_sent(), None, prices, captured=True)
     data = told["data"]
     count = _count(data, told.get("rows"))
+    if count == 0:
+        raise CellError("--data has no rows", hint="nothing was sent")
     truths = _truths(told["target"], count, data) if truth else None
     count = len(truths) if truths is not None else count
     by = _by(told.get("by"), data, count)
@@ -211,6 +216,24 @@ def _variants(connection: Connection, endpoint: str, wanted: Any) -> tuple[Mappi
     return described, {each: found[each] for each in names}
 
 
+def _weighted(described: Mapping[str, Any], weights: Mapping[str, float]) -> dict[str, float]:
+    """Return the variants that rows go to by the weights: where they decide, those without one get none."""
+    found = {name: weight for name, weight in weights.items() if weight > 0}
+    hint = "--paired sends each row to every variant, whatever the weights"
+    if len(found) < 2:  # noqa: PLR2004 - a comparison has two sides
+        told = f"a split needs two variants with a weight: endpoint '{described['EndpointName']}' sends all rows to"
+        raise CellError(f"{told} {', '.join(found) or 'none of these'}", hint=hint)
+    others = [
+        each["VariantName"]
+        for each in described["ProductionVariants"]
+        if each.get("DesiredWeight", 0.0) > 0 and each["VariantName"] not in found
+    ]
+    if others:
+        told = f"by the weights, rows go to {', '.join(others)}, too: a split cannot leave a variant out"
+        raise CellError(told, hint=f"leave --variants out; or {hint}")
+    return found
+
+
 def _serializer(told: Mapping[str, Any]) -> Callable[[Sequence[Any]], bytes]:
     own = told.get("serialize")
     if own is None:
@@ -277,9 +300,12 @@ def _by(told: Any, data: Any, count: int | None) -> tuple[str, NDArray[Any]] | N
     if told is None:
         return None
     if not isinstance(told, str):
-        column = np.asarray(told)
-        if count is None or len(column) < count:
-            raise CellError(f"--by has {len(column):,} values for {count or 'unknown'} rows", hint="give one a row")
+        column, whole = np.asarray(told), _count(data, None)
+        if count is None or len(column) < count or (whole is not None and len(column) != whole):
+            raise CellError(
+                f"--by has {len(column):,} values for {'unknown' if count is None else whole or count} rows",
+                hint="give one a row",
+            )
         return getattr(told, "name", None) or "by", column[:count]
     if not hasattr(data, "columns"):
         raise CellError("--by names a column of a data frame", hint="or give a value for each row: --by $values")

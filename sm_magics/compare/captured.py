@@ -36,7 +36,7 @@ def from_capture(design: Design, files: Iterable[tuple[str, bytes]], truths: Map
     Raises
     ------
     CellError
-        When no captured request is one that a truth is known of.
+        When no captured request is one that a truth is known of, or a truth is no value.
     """
     ids: dict[str, int] = {}
     found: list[tuple[str, int, Prediction]] = []
@@ -50,6 +50,9 @@ def from_capture(design: Design, files: Iterable[tuple[str, bytes]], truths: Map
                 found.append((variant, ids.setdefault(str(event), len(ids)), design.parse(answer)))
     if not found:
         raise CellError(_nothing(design, seen, without))
+    for each in ids:
+        if truths[each] is None or truths[each] != truths[each]:
+            raise CellError(f"--target has no value for InferenceId '{each}'", hint="leave what is not known yet out")
     made = Run(design, truths=np.array([truths[each] for each in ids]))
     taken: set[tuple[str, int]] = set()
     for variant, place, prediction in found:

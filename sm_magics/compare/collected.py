@@ -11,7 +11,7 @@ import numpy as np
 from sm_magics.compare.samples import Sample
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -99,10 +99,6 @@ class Collected:
         return tuple(
             self._sample(name, column, truths, below, failed.get(name, [])) for name, column in self._columns.items()
         )
-
-    def unattributed(self) -> Mapping[int, str]:
-        """Return the failures of which it is not known who failed."""
-        return {place: why for (place, variant), why in self.failures.items() if variant not in self._columns}
 
     @staticmethod
     def _sample(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from sm_magics.compare.samples import shared
 from sm_magics.compare.slices import disagreements, slices
 from sm_magics.compare.verdict import judge, value_of
 
@@ -38,7 +39,7 @@ class Comparison:
     verdict
         What may be said.
     values
-        The measure of each variant, NaN where there is none.
+        The measure of each variant, NaN where there is none; where all were sent the same rows, of those all answered.
     costs
         What a thousand answers of each variant cost, in the unit of the prices; empty without prices.
     seconds
@@ -100,21 +101,25 @@ def concluded(
         Whether nothing was sent: the answers are those of users' requests.
     """
     design = made.design
-    failures = made.collected.failures
+    failures = {key: why for key, why in made.collected.failures.items() if made.enough is None or key[0] < made.enough}
     samples = made.collected.samples(made.truths, made.enough)
     if made.order is not None:
         samples = tuple(_in_order(each, made.order) for each in samples)
         failures = {(int(made.order[place]), name): why for (place, name), why in failures.items()}
-    weights = None if design.pairs or captured else design.weights
+    names = [each.variant for each in samples]  # more than the design's where an update brought one
+    weights = None if design.pairs or captured else {**dict.fromkeys(names, 0.0), **design.weights}
     verdict = judge(
         samples,
         design.measure,
         pairs=design.pairs,
         weights=weights,
         peeked=design.until,
+        nobodys=sum(name not in names for _, name in failures),
+        again=made.again,
         rng=np.random.default_rng(design.seed),
     )
     measure = design.measure
+    compared = shared(samples) if design.pairs else samples
     parts: tuple[Slice, ...] = ()
     if by is not None and measure is not None:
         parts = slices(samples, measure, by[1], pairs=design.pairs, rng=np.random.default_rng(design.seed))
@@ -122,7 +127,7 @@ def concluded(
         design,
         samples,
         verdict,
-        {each.variant: value_of(measure, each) for each in samples} if measure else {},
+        {each.variant: value_of(measure, each) for each in compared} if measure else {},
         disagreements(samples, MOST_DISAGREEMENTS) if design.pairs else (),
         None if captured else made.seconds,
         made.enough,

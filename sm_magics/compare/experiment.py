@@ -107,6 +107,8 @@ class Run:
         How long it took so far.
     enough
         How many rows were enough to tell, None where all were sent.
+    again
+        How many requests failed and were sent once more.
     """
 
     design: Design
@@ -115,6 +117,7 @@ class Run:
     collected: Collected = field(init=False)
     seconds: float = 0.0
     enough: int | None = None
+    again: int = 0
     over: bool = False
 
     def __post_init__(self) -> None:
@@ -158,6 +161,7 @@ def run(  # noqa: PLR0913 - what to compare on what, and what is injected
         again = requests is failed
         for outcome in sending(connection, target, iter(list(failed) if again else requests), **options):
             done += not again
+            made.again += again
             if outcome.refusal is not None and not again:
                 failed.append(outcome.request)
             _keep(made, outcome)

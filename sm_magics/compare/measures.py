@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["MEASURES", "Measure", "measure_of"]
 
 Direction = Literal["lower", "higher"]
+_AS_NUMBERS = "give the true values as the numbers that the model was trained on, or let --parse make labels"
 Column = Any  # an array of shape (n,) or (n, classes); numpy's types say no more than this
 
 
@@ -124,13 +125,15 @@ def _labels(truths: Column, predictions: Column) -> Column:
     CellError
         When predictions are neither labels nor probabilities.
     """
-    known = np.unique(truths)
     if predictions.ndim == 2:  # noqa: PLR2004 - a probability for each class
-        best = predictions.argmax(axis=1)
-        classes = _classes(known, predictions.shape[1])
-        return classes[best]
-    if predictions.dtype.kind not in "fiub" or truths.dtype.kind not in "fiub":
+        _check_classes(truths, predictions.shape[1])
+        return predictions.argmax(axis=1)
+    if predictions.dtype.kind not in "fiub":
         return predictions.astype(str) if truths.dtype.kind in "OUS" else predictions
+    known = np.unique(truths)
+    if truths.dtype.kind not in "fiub":
+        told = f"the true values are labels, as {str(known[0])[:40]!r}, and the predictions numbers"
+        raise CellError(f"{told}, as {predictions[0]:g}" if len(predictions) else told, hint=_AS_NUMBERS)
     if np.isin(predictions, known).all():
         return predictions
     scores = ((predictions >= 0) & (predictions <= 1)).all()
@@ -150,12 +153,18 @@ def _scores(truths: Column, predictions: Column) -> Column:
     CellError
         When predictions are no probabilities.
     """
+    if truths.dtype.kind not in "fiub":  # which of two texts a score is of, only a guess could tell
+        raise CellError(
+            f"the true values are labels, as {str(truths[0])[:40]!r}, and the predictions scores", hint=_AS_NUMBERS
+        )
     if predictions.dtype.kind not in "fiub":
         hint = "let the model answer scores: for xgboost objective=binary:logistic or multi:softprob"
         raise CellError(f"a prediction is no probability: {str(predictions[0])[:60]}", hint=hint)
     found = predictions.astype(float)
     if found.ndim == 2 and found.shape[1] == 2:  # noqa: PLR2004 - two classes, of which one says it all
         found = found[:, 1]
+    if found.ndim == 2:  # noqa: PLR2004 - a probability for each class
+        _check_classes(truths, found.shape[1])
     if found.ndim == 1 and len(np.unique(truths)) > 2:  # noqa: PLR2004 - a score tells two classes apart
         raise CellError(
             "one score a row cannot tell more than two classes apart",
@@ -166,6 +175,9 @@ def _scores(truths: Column, predictions: Column) -> Column:
 
 def _probabilities(truths: Column, predictions: Column) -> Column:
     found = _scores(truths, predictions)
+    if found.ndim == 1 and not np.isin(truths, (0, 1)).all():
+        odd = truths[~np.isin(truths, (0, 1))][0]
+        raise CellError(f"a true value is neither 0 nor 1: {odd:g}", hint="give 1 for what the score is the chance of")
     if ((found < 0) | (found > 1)).any():
         odd = found[(found < 0) | (found > 1)].ravel()[0]
         hint = "logloss needs scores from 0 to 1; auc takes any scores"
@@ -173,23 +185,20 @@ def _probabilities(truths: Column, predictions: Column) -> Column:
     return found
 
 
-def _classes(known: Column, number: int) -> Column:
-    """Return the labels of the columns of probabilities: 0, 1, ... where the truths are such, else the truths'."""
-    if known.dtype.kind in "fiub" and np.isin(known, np.arange(number)).all():
-        return np.arange(number)
-    if len(known) != number:
-        raise CellError(f"there are {number} probabilities a row and {len(known)} labels", hint="give labels 0, 1, ...")
-    return known
+def _check_classes(truths: Column, number: int) -> None:
+    """Raise where truths are not the places of their classes among the probabilities: a guess may be wrong."""
+    odd = truths[~np.isin(truths, np.arange(number))] if truths.dtype.kind in "fiub" else truths
+    if len(odd):
+        told = f"a true value is no class from 0 to {number - 1}, as {number} probabilities a row have it"
+        raise CellError(f"{told}: {str(odd[0])[:40]}", hint=_AS_NUMBERS)
 
 
 def _of_truth(truths: Column, predictions: Column) -> Column:
     """Return the probability that was given to what is true."""
     if predictions.ndim == 1:
-        positive = np.isin(truths, np.unique(truths)[-1:]) if not np.isin(truths, (0, 1)).all() else truths == 1
-        return np.where(positive, predictions, 1 - predictions)
-    classes = _classes(np.unique(truths), predictions.shape[1])
+        return np.where(truths == 1, predictions, 1 - predictions)
     normal = predictions / predictions.sum(axis=1, keepdims=True)
-    return normal[np.arange(len(truths)), np.searchsorted(classes, truths)]
+    return normal[np.arange(len(truths)), truths.astype(int)]
 
 
 def _log_losses(truths: Column, predictions: Column) -> Column:
@@ -200,11 +209,11 @@ def _log_losses(truths: Column, predictions: Column) -> Column:
 def _auc(truths: Column, predictions: Column) -> float:
     from sklearn.metrics import roc_auc_score
 
-    if len(np.unique(truths)) < 2:  # noqa: PLR2004 - a resample may hold one class only
-        return float("nan")
+    if len(np.unique(truths)) < (2 if predictions.ndim == 1 else predictions.shape[1]):
+        return float("nan")  # a resample may lack a class
     if predictions.ndim == 1:
         return float(roc_auc_score(truths, predictions))
-    classes = _classes(np.unique(truths), predictions.shape[1])
+    classes = np.arange(predictions.shape[1])
     normal = predictions / predictions.sum(axis=1, keepdims=True)
     return float(roc_auc_score(truths, normal, multi_class="ovr", labels=classes))
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
-__all__ = ["Sample", "paired"]
+__all__ = ["Sample", "paired", "shared"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +56,14 @@ class Sample:
         truths = None if self.truths is None else self.truths[places]
         kept = self.rows[places], truths, self.predictions[places], self.seconds[places]
         return Sample(self.variant, *kept, self.failed)
+
+
+def shared(samples: Sequence[Sample]) -> tuple[Sample, ...]:
+    """Return samples cut down to the rows that all answered, in the order of the data."""
+    rows = samples[0].rows
+    for each in samples[1:]:
+        rows = np.intersect1d(rows, each.rows, assume_unique=True)
+    return tuple(each.take(np.isin(each.rows, rows)) for each in samples)
 
 
 def paired(first: Sample, second: Sample) -> tuple[Sample, Sample]:

@@ -8,15 +8,17 @@ sequences", Annals of Statistics 52(6), 2024. No library that the field keeps ha
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
+from statistics import NormalDist
 from typing import TYPE_CHECKING
 
-from sm_magics.compare.statistics import ALPHA
+from sm_magics.compare.statistics import ALPHA, LEAST_EFFECT, POWER
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-__all__ = ["LEAST_LOOK", "half_width", "looked_at"]
+__all__ = ["LEAST_LOOK", "half_width", "looked_at", "rows_until"]
 
 LEAST_LOOK = 100  # rows before the first look: what is asymptotic needs some
 TIGHTEST = 1000  # rows at which the interval is as narrow as it can be
@@ -54,6 +56,29 @@ def half_width(count: int, alpha: float = ALPHA) -> float:
     """Return the half width of the interval after `count` rows, in standard deviations of a row."""
     scaled = _scaled(count)
     return math.sqrt(2 * scaled / (count * (scaled - 1)) * math.log(math.sqrt(scaled) / alpha))
+
+
+def rows_until(effect: float, *, tests: int = 1) -> int | None:
+    """Return after how many rows the interval leaves zero out four times in five, None where that is not known.
+
+    Parameters
+    ----------
+    effect
+        The mean difference in standard deviations of a row's difference.
+    tests
+        How many pairs are judged together.
+    """
+    if not math.isfinite(effect) or abs(effect) < LEAST_EFFECT:
+        return None
+    spare = NormalDist().inv_cdf(POWER)
+
+    def enough(count: int) -> bool:
+        return half_width(count, ALPHA / tests) + spare / math.sqrt(count) <= abs(effect)
+
+    most = LEAST_LOOK
+    while not enough(most):
+        most *= 2
+    return LEAST_LOOK + bisect_left(range(LEAST_LOOK, most), x=True, key=enough)
 
 
 def _scaled(count: int) -> float:

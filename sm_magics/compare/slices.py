@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sm_magics.compare.samples import paired
+from sm_magics.compare.samples import shared
 from sm_magics.compare.statistics import corrected, difference
 from sm_magics.compare.verdict import digits, value_of
 
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["Disagreement", "Slice", "disagreements", "slices"]
 
 MOST_SLICES = 8
+NO_VALUE = "no value"
 QUANTILES = 4  # parts that a column of many numbers is cut into
 
 
@@ -69,9 +70,10 @@ def slices(
         The value of each row of the data, shape (n,). Numbers of more than a few values are cut at their quartiles.
     """
     made = []
+    compared = shared(samples) if pairs else samples
     for label, mask in _groups(column):
-        cut = [each.take(mask[each.rows]) for each in samples]
-        rows = len(paired(cut[0], cut[1])[0]) if pairs else sum(map(len, cut))
+        cut = [each.take(mask[each.rows]) for each in compared]
+        rows = len(cut[0]) if pairs else sum(map(len, cut))
         found = difference(measure, cut[0], cut[1], pairs=pairs, rng=rng) if len(cut) == 2 else None  # noqa: PLR2004
         made.append(Slice(label, rows, tuple(value_of(measure, each) for each in cut), found))
     judged = corrected([each.difference for each in made if each.difference is not None])
@@ -83,6 +85,8 @@ def slices(
 
 
 def _groups(column: NDArray[Any]) -> list[tuple[str, NDArray[np.bool_]]]:
+    from pandas import isna
+
     if column.dtype.kind in "fiu" and len(np.unique(column)) > MOST_SLICES:
         cuts = np.unique(np.nanquantile(column, np.linspace(0, 1, QUANTILES + 1)[1:-1]))
         number = np.searchsorted(cuts, column, side="right")
@@ -94,8 +98,8 @@ def _groups(column: NDArray[Any]) -> list[tuple[str, NDArray[np.bool_]]]:
         ]
         missing = np.isnan(column.astype(float))
         groups = [(label, (number == at) & ~missing) for at, label in enumerate(labels)]
-        return [*groups, *([("none", missing)] if missing.any() else [])]
-    text = column.astype(str)
+        return [*groups, *([(NO_VALUE, missing)] if missing.any() else [])]
+    text = np.where(isna(column), NO_VALUE, column.astype(str))
     values, counts = np.unique(text, return_counts=True)
     kept = sorted(values[np.argsort(-counts, kind="stable")[:MOST_SLICES]])
     groups = [(str(value), text == value) for value in kept]
@@ -105,11 +109,8 @@ def _groups(column: NDArray[Any]) -> list[tuple[str, NDArray[np.bool_]]]:
 
 def disagreements(samples: Sequence[Sample], most: int) -> tuple[Disagreement, ...]:
     """Return the rows that all variants answered and that they predict most differently, the most different first."""
-    shared = samples[0].rows
-    for each in samples[1:]:
-        shared = np.intersect1d(shared, each.rows, assume_unique=True)
-    cut = [each.take(np.isin(each.rows, shared)) for each in samples]
-    if not len(shared):
+    cut = shared(samples)
+    if not len(cut[0]):
         return ()
     away = _distances([each.predictions for each in cut])
     order = [at for at in np.argsort(-away, kind="stable")[:most] if away[at] > 0]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import textwrap
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from sm_magics.amounts import duration
-from sm_magics.compare.statistics import LEAST_ROWS
+from sm_magics.compare.statistics import LEAST_ROWS, MANY_APART, MANY_ROWS
 from sm_magics.compare.verdict import digits
 from sm_magics.render.view import Badge, Column, Facts, Note, Picture, Table, View, bar
 from sm_magics.target import percent
@@ -36,6 +38,7 @@ def comparison(made: Comparison, *, pictures: bool) -> View:
     badge: Any = Badge("not yet" if verdict.more else text, "good" if tone == "good" else "plain")
     blocks: list[Block] = [Note(verdict.sentence, "good" if verdict.outcome == "better" else "plain")]
     blocks += [Note(each, "bad") for each in verdict.cautions]
+    blocks += [Note(each) for each in _why(made)]
     blocks += [Note(each) for each in _ended(made)]
     blocks.append(_variants(made))
     if verdict.differences:
@@ -88,6 +91,14 @@ def _title(made: Comparison) -> str:
 
 def _rows(count: int) -> str:
     return f"{count:,} row{'' if count == 1 else 's'}"
+
+
+def _why(made: Comparison) -> list[str]:
+    """Return why most of the rows that have no answer have none."""
+    if not made.failures:
+        return []
+    why, times = Counter(made.failures.values()).most_common(1)[0]
+    return [f"{'The reason' if times == len(made.failures) else 'Most often'}: {textwrap.shorten(why, 240)}"]
 
 
 def _ended(made: Comparison) -> list[str]:
@@ -216,10 +227,15 @@ def _method(made: Comparison) -> str:
         return "Latencies as measured here, from sending to the last byte."
     if design.until:
         told = "Interval and p hold at every look (asymptotic confidence sequence)"
+    elif min(map(len, made.samples)) >= MANY_ROWS:
+        told = (
+            "Interval and p: Student's, with the bootstrap's error"
+            f" (p: permutation where fewer than {MANY_APART} predictions differ)"
+        )
     else:
         dealt = "answers to the same row" if design.pairs else "rows"
         told = f"Interval: Student's, with the bootstrap's error; p: permutation of {dealt}"
-    many = (
-        f", for all {len(made.verdict.differences)} pairs together (Holm)" if len(made.verdict.differences) > 1 else ""
-    )
-    return f"{told}{many}. Effect size: in standard deviations of a row. Seed {design.seed}."
+    pairs = len(made.verdict.differences)
+    many = f". Of {pairs} pairs, p is for all together (Holm), an interval for its own" if pairs > 1 else ""
+    costs = " Cost: of the instances for the time of 1,000 requests one after another." if made.costs else ""
+    return f"{told}{many}. Effect size: in standard deviations of a row. Seed {design.seed}.{costs}"
