@@ -84,7 +84,8 @@ class Fleet:
         self._replacing: set[asyncio.Task[None]] = set()
         self._retiring: dict[Serving, asyncio.Task[None]] = {}
         self._stopping = False
-        self.missing: Counter[str] = Counter()  # instances by variant that died and do not come back soon
+        self._absent: Counter[str] = Counter()  # instances by variant that died and are not back
+        self.missing: Counter[str] = Counter()  # those that do not come back soon
         self._capture = capture
         self.lanes = {
             each.name: Lane(each.name, config_name, host.meter(endpoint, each.name, config_name), host.parking)
@@ -136,6 +137,7 @@ class Fleet:
     async def scale(self, counts: Mapping[str, int], progress: Callable[[Mapping[str, int]], None] = _unheard) -> None:
         """Start or drain instances until each variant has as many as `counts` says, and all answer their health check.
 
+        One that died by itself comes back by itself, and is not waited for.
         A shadow variant comes whole with the first instance of a fleet, unless `counts` says otherwise.
         `progress` is told how many instances of each variant are ready, whenever one more is.
 
@@ -146,7 +148,8 @@ class Fleet:
         """
         counts = {name: each.desired_count for name, each in self._variants.items() if each.shadow} | dict(counts)
         self._wanted.update(counts)
-        missing = {name: count - len(self.lanes[name].instances) for name, count in counts.items()}
+        # One that died is not started here, too: whoever stops this fleet must not fail for want of it.
+        missing = {name: count - len(self.lanes[name].instances) - self._absent[name] for name, count in counts.items()}
         await _all(self._add(self._variants[name], progress) for name, number in missing.items() for _ in range(number))
         surplus = [each for name, count in counts.items() for each in self.lanes[name].instances[count:]]
         for instance in surplus:
@@ -218,6 +221,7 @@ class Fleet:
         log.write(f"ERROR the container {what}; a new instance is started")
         pause = self._pause(*self._born.pop(instance, (0.0, 0.0)))
         loop = asyncio.get_running_loop()
+        self._absent[instance.variant] += 1
         absence = _Absence(self._variants[instance.variant], loop.time(), log)
         task = loop.create_task(self._replace(absence, pause))
         self._replacing.add(task)
@@ -238,6 +242,7 @@ class Fleet:
         finally:
             late.cancel()
             self.missing[variant.name] -= absence.missed
+            self._absent[variant.name] -= 1
         if len(self.lanes[variant.name].instances) >= self._wanted[variant.name]:
             await self._retire([instance])  # scaled in meanwhile
         else:

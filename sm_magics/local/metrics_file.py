@@ -90,14 +90,13 @@ class MetricsFile:
             self._growth = 0 if anew else self._growth + size
 
     def _put(self, rows: Iterable[tuple[Key, Tally]], anew: bool) -> int:  # noqa: FBT001 - for an executor
-        text = b"".join(_line(*each) for each in rows)
-        if anew:
-            scratch = self._path.with_name(f".{self._path.name}.new")
-            _append(scratch, text, os.O_TRUNC)
-            scratch.replace(self._path)
-        else:
-            _append(self._path, text, os.O_APPEND)
-        return len(text)
+        lines = (_line(*each) for each in rows)
+        if not anew:
+            return _write(self._path, lines, os.O_APPEND)
+        scratch = self._path.with_name(f".{self._path.name}.new")
+        size = _write(scratch, lines, os.O_TRUNC)
+        scratch.replace(self._path)
+        return size
 
     def _read(self) -> None:
         """Give what the file has to the metrics; a line that a kill or a full disk left half is left out."""
@@ -118,12 +117,14 @@ class MetricsFile:
             _LOG.warning("%d lines of the metrics in %s cannot be read and are left out", bad, self._path)
         self._metrics.restore(rows)
         self._anew = bool(bad) or not data.endswith(b"\n")
-        self._growth = len(data)
+        useless = len(rows) - sum(1 for _ in self._metrics.kept())  # too old, or in minutes by now
+        self._growth = useless * len(data) // max(1, len(rows))
 
 
-def _append(path: Path, text: bytes, how: int) -> None:
+def _write(path: Path, lines: Iterable[bytes], how: int) -> int:
+    """Write lines; return how many bytes they are."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | how, 0o600), "wb") as file:
-        file.write(text)
+        return sum(map(file.write, lines))
 
 
 def _line(key: Key, tally: Tally) -> bytes:

@@ -288,6 +288,24 @@ def test_requests_are_turned_away_once_no_instance_comes_back_and_taken_again_wh
     run(test)
 
 
+def test_one_that_died_is_not_started_by_a_scale_too(run, monkeypatch):
+    monkeypatch.setattr(module, "FIRST_PAUSE", 0.001)
+
+    async def test(hosted):
+        fleet = await started(hosted, variant(count=2))
+        hosted.launcher.fails = OSError("no more processes")
+        hosted.launcher.workers[0].end()
+        await until(lambda: fleet.counts == {"A": 1})
+        await fleet.scale({"A": 2})  # as an update does with the fleet that it is about to replace
+        hosted.launcher.fails = None
+        await fleet.scale({"A": 3})
+        await until(lambda: fleet.counts == {"A": 3})
+        assert len(hosted.launcher.alive) == 3
+        await fleet.stop()
+
+    run(test)
+
+
 def test_an_instance_that_takes_very_long_to_come_back_is_missing_too(run, monkeypatch):
     monkeypatch.setattr(module, "SLOW_SECONDS", 0.01)
 

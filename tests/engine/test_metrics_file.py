@@ -61,6 +61,7 @@ def test_what_was_counted_is_there_after_a_kill_to_the_last_step(disk):
     assert sum(each.count for each in before["Invocations"]) == 180
     disk.begin()
     assert disk.seen() == before
+    assert disk.file._growth == 0
     asyncio.run(disk.run(20))
     assert sum(each.count for each in disk.seen()["Invocations"]) == 200
     assert disk.path.stat().st_mode & 0o777 == 0o600

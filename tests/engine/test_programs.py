@@ -187,6 +187,23 @@ def test_an_edited_program_never_goes_live_by_the_death_of_an_instance_nor_of_th
         engine.kill()
 
 
+def test_an_update_replaces_a_program_that_cannot_be_started_any_more(engine, tmp_path, script):
+    create(engine, "gone", script)
+    script.rename(tmp_path / "other.sh")
+    engine.invoke("gone", "die")
+    until(lambda: engine.invoke("gone", "1").status == 503)
+    container = {"Image": str(tmp_path / "other.sh"), "ModelDataUrl": "s3://models/gone.tar.gz"}
+    engine.call("CreateModel", ModelName="gone2", ExecutionRoleArn=ROLE, PrimaryContainer=container)
+    variant = {"VariantName": "A", "ModelName": "gone2", "InstanceType": "ml.m5.large", "InitialInstanceCount": 1}
+    engine.call("CreateEndpointConfig", EndpointConfigName="gone2", ProductionVariants=[variant])
+    engine.call("UpdateEndpoint", EndpointName="gone", EndpointConfigName="gone2")
+    told = engine.settled("gone")
+    (row,) = told["ProductionVariants"]
+    assert (told.get("FailureReason"), told["EndpointConfigName"], row["CurrentInstanceCount"]) == (None, "gone2", 1)
+    assert engine.invoke("gone", "1").status == 200
+    engine.call("DeleteEndpoint", EndpointName="gone")
+
+
 def test_one_that_is_missing_or_cannot_be_executed_is_refused(engine, tmp_path):
     with pytest.raises(CallFailed, match="is no file of this machine"):
         create(engine, "missing", tmp_path / "serve")
