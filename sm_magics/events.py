@@ -70,6 +70,13 @@ class Stepping:
         """The shares that come after this one."""
         return tuple(each for each in self.steps if each > self.percent)
 
+    @property
+    def how_to_go_on(self) -> str:
+        """What to do after an interrupt."""
+        steps = ",".join(f"{each:g}" for each in self.to_come)
+        go_on = f"to go on from there: %sm_traffic {self.endpoint} {self.variant} --steps {steps}"
+        return go_on if steps else "that was the last step: nothing more was to come"
+
 
 Event = Planned | Calling | Called | Seen | Reached | Stepping
 
@@ -82,9 +89,7 @@ def interrupted(happened: Sequence[object]) -> tuple[str, str]:
     from_there = "run the cell again to go on from there"
     match happened[-1] if happened else None:
         case Stepping() as at:
-            steps = ",".join(f"{each:g}" for each in at.to_come)
-            told = f"stopped stepping; variant '{at.variant}' stays at {at.percent:g} % of the traffic"
-            return told, f"to go on from there: %sm_traffic {at.endpoint} {at.variant} --steps {steps}"
+            return f"stopped stepping; variant '{at.variant}' stays at {at.percent:g} % of the traffic", at.how_to_go_on
         case Seen(earlier=True):
             told = "stopped waiting; a change that was asked for before goes on by itself"
             return f"{told}, and of this cell {done} was done", "run the cell again"

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from sm_magics.deploy import change, observe_endpoint
+from sm_magics.errors import DeployError, ServiceError
 from sm_magics.events import Reached, Stepping
 from sm_magics.plan import Plan, reweigh
-from sm_magics.target import Share
+from sm_magics.target import Share, percent
 from sm_magics.traffic import stepped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
 
     from sm_magics.clock import Clock
     from sm_magics.connection import Connection
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from sm_magics.plan import Action
     from sm_magics.target import Live
 
-__all__ = ["Course", "course_plan", "shift", "step"]
+__all__ = ["LOOKS", "Course", "Guard", "course_plan", "shift", "step"]
 
 LOOKS = 5  # while a share is held
 
@@ -33,6 +34,16 @@ class Course:
     newcomer: str
     steps: tuple[float, ...]
     every: float
+
+
+class Guard(Protocol):
+    """Watches the newcomer."""
+
+    def begin(self) -> None:
+        """Take note that a step begins."""
+
+    def trouble(self) -> str | None:
+        """Return what is worse since then, in words; None where nothing is."""
 
 
 def shift(  # noqa: PLR0913 - as deploy
@@ -61,42 +72,73 @@ def shift(  # noqa: PLR0913 - as deploy
     yield from change(connection, endpoint, look, make, clock, wait=wait, timeout=timeout)
 
 
-def step(connection: Connection, course: Course, clock: Clock, timeout: float = 3600.0) -> Iterator[Event]:
-    """Move traffic to a newcomer in steps, each one verified and held; the last is not held.
+def step(
+    connection: Connection, course: Course, clock: Clock, *, guard: Guard | None = None, timeout: float = 3600.0
+) -> Iterator[Event]:
+    """Move traffic to a newcomer in steps, each one verified and held; the last is held only for a guard.
 
     An interrupt leaves the share at which it is.
 
     Raises
     ------
     PlanError, ServiceError, DeployError
-        As a deployment; the weights stay as they are then.
+        As a deployment; the weights stay as they are then. A DeployError too when the guard finds that the newcomer
+        is worse, or can no longer look: then the weights are again what they were before the first step.
     """
     before = _weights(observe_endpoint(connection, course.endpoint))
-    for number, percent in enumerate(course.steps, 1):
-        weights = stepped(before, course.newcomer, percent)
+    if guard is not None:
+        guard.begin()  # what cannot be watched is not begun
+    for number, share in enumerate(course.steps, 1):
+        weights = stepped(before, course.newcomer, share)
         reached: Event | None = None
         for reached in shift(connection, course.endpoint, weights, clock, timeout=timeout):
             yield reached
-        if number < len(course.steps):
-            yield from _held(course, percent, clock)
+        if number < len(course.steps) or guard is not None:
+            worse = yield from _held(course, share, clock, guard)
+            if worse is not None:
+                yield from _taken_back(connection, course, before, clock, timeout, f"at {share:g} %: {worse}")
     assert isinstance(reached, Reached)  # noqa: S101 - what a shift that does not raise ends with
+    yield reached
+
+
+def _held(course: Course, share: float, clock: Clock, guard: Guard | None) -> Generator[Stepping, None, str | None]:
+    """Let the time of a step pass; return what is worse, None where nothing is."""
+    try:
+        for look in range(LOOKS):
+            yield Stepping(course.endpoint, course.newcomer, share, course.every * (1 - look / LOOKS), course.steps)
+            clock.sleep(course.every / LOOKS)
+            if guard is not None and (worse := guard.trouble()) is not None:
+                return worse
+        if guard is not None:
+            guard.begin()
+    except ServiceError as error:
+        return f"it can no longer be watched ({error.message})"
+    return None
+
+
+def _taken_back(  # noqa: PLR0913, PLR0917 - what is taken back, and why
+    connection: Connection, course: Course, before: Mapping[str, float], clock: Clock, timeout: float, why: str
+) -> Iterator[Event]:
+    """Give all variants the weights that they had, and raise."""
+    reached: Event | None = None
+    for reached in shift(connection, course.endpoint, before, clock, timeout=timeout):
+        yield reached
+    total = sum(before.values())
+    shares = ", ".join(f"{name} {percent(weight / total)}" for name, weight in before.items())
+    told = f"variant '{course.newcomer}' of endpoint '{course.endpoint}' was taken back {why}"
+    hint = f"the traffic is as before: {shares}; what it printed: %sm_logs {course.endpoint} {course.newcomer}"
+    raise DeployError(told, hint=hint, snapshot=reached.snapshot if isinstance(reached, Reached) else None, over=True)
 
 
 def course_plan(live: Live, course: Course) -> Plan:
     """Return the calls of all steps as one plan, to be shown."""
     before = _weights(live)
     actions: list[Action] = []
-    for percent in course.steps:
-        weights = stepped(before, course.newcomer, percent)
+    for share in course.steps:
+        weights = stepped(before, course.newcomer, share)
         actions += reweigh(course.endpoint, live, weights).actions
         live = replace(live, shares={name: Share(weights[name], each.count) for name, each in live.shares.items()})
     return Plan(course.endpoint, live.config_name, live.shares, tuple(actions))
-
-
-def _held(course: Course, percent: float, clock: Clock) -> Iterator[Stepping]:
-    for look in range(LOOKS):
-        yield Stepping(course.endpoint, course.newcomer, percent, course.every * (1 - look / LOOKS), course.steps)
-        clock.sleep(course.every / LOOKS)
 
 
 def _weights(live: Live) -> dict[str, float]:

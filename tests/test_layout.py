@@ -42,6 +42,7 @@ LAYERS = (
     "resolve         from a spec to a target",
     "rows            rows out of frames and arrays",
     "compare         many requests, and what is learnt from the answers",
+    "guard           whether a newcomer is worse",
     "invoke          rows to an endpoint",
     "sticky          whose requests go to which variant",
     "columns         the order in which models take them",

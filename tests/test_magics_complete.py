@@ -92,6 +92,8 @@ class TestLines:
         assert texts(connected, "%sm_traffic boston Linear-Model=90 X|") == ["XGB-Model"]
         assert not {"Linear-Model", "XGB-Model"} & set(texts(connected, "%sm_traffic boston Linear-Model=|"))
         assert texts(connected, "%sm_traffic boston XGB-Model --st|") == ["--steps"]
+        assert texts(connected, "%sm_traffic boston XGB-Model --guard er|") == ["errors"]
+        assert texts(connected, "%sm_traffic boston XGB-Model --guard rm|") == ["rmse"]
 
     def test_variants_to_promote_and_configs_to_go_back_to(self, connected, connection):
         assert texts(connected, "%sm_promote boston X|") == ["XGB-Model"]

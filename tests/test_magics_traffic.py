@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sm_magics.clock import Clock
-from sm_magics.errors import CellError, Detached
+from sm_magics.errors import CellError, DeployError, Detached
 from sm_magics.watch import look
 
 TWO = "variants: {A: {model: $linear, weight: 3}, B: {model: $xgb, weight: 1}}"
@@ -52,6 +52,10 @@ class TestShares:
             ("B A --steps 10,20", "--steps moves one variant's share"),
             ("b --steps 10,20", "has no variant 'b'"),
             ("B --steps 20,10", "they are percent that rise"),
+            ("B --steps 10,20 --guard speed", "there is no guard 'speed'"),
+            ("B --steps 10,20 --guard rmse", "--guard rmse needs rows and true values"),
+            ("B --steps 10,20 --data $X", "--data says nothing here"),
+            ("A=1 B=1 --guard errors", "--guard says nothing here"),
             ("B --steps 10,20 --no-wait", "--no-wait does not go with --steps"),
         ],
     )
@@ -93,3 +97,27 @@ class TestSteps:
             f"  to go on from there: %sm_traffic {own} B --steps 50,100"
         )
         assert weights(connection, own) == {"A": 90.0, "B": 10.0}
+
+
+class TestGuard:
+    def test_one_that_fails_under_load_is_taken_back(self, notebook, connection, own):
+        notebook.run(f"%sm_fault {own} B 5xx=100%")
+        notebook.run(f"%sm_load {own} --data $X --rps 100 --for 1h")
+        try:
+            told = notebook.fails(f"%sm_traffic {own} B --steps 50,100 --every 5s --guard errors -o ep", DeployError)
+        finally:
+            notebook.run(f"%sm_load {own} stop")
+        assert f"variant 'B' of endpoint '{own}' was taken back at 50 %" in told
+        assert "requests to it failed, of those to the others 0 of" in told
+        assert weights(connection, own) == {"A": 3.0, "B": 1.0}
+        assert notebook.variables["ep"].snapshot.shares["B"].weight == 1.0
+
+    def test_one_that_predicts_worse_is_taken_back(self, notebook, connection, own):
+        line = f"%sm_traffic {own} B --steps 80,100 --every 50ms --guard rmse --data $X --target $y"
+        told = notebook.fails(line, DeployError)
+        assert f"variant 'B' of endpoint '{own}' was taken back at 80 %: A is better: rmse" in told
+        assert weights(connection, own) == {"A": 3.0, "B": 1.0}
+
+    def test_one_that_is_better_comes_all_the_way(self, notebook, connection, own):
+        notebook.run(f"%sm_traffic {own} A --steps 90,100 --every 50ms --guard errors,rmse --data $X --target $y")
+        assert weights(connection, own) == {"A": 100.0, "B": 0.0}

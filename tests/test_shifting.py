@@ -6,7 +6,7 @@ import pytest
 
 from sm_magics.clock import Clock
 from sm_magics.deploy import observe_endpoint
-from sm_magics.errors import PlanError
+from sm_magics.errors import DeployError, PlanError, ServiceError
 from sm_magics.events import Reached, Stepping
 from sm_magics.plan import reweigh
 from sm_magics.shifting import LOOKS, Course, course_plan, shift, step
@@ -111,6 +111,61 @@ class TestSteps:
             ("A 75 %, B 25 %", "A 90 %, B 10 %"),
             ("A 90 %, B 10 %", "A 50 %, B 50 %"),
         ]
+        assert writes == []
+
+
+class Watching:
+    """A guard that finds what it is told to find, look by look, and counts the steps that it saw begin."""
+
+    def __init__(self, *found):
+        self.found, self.began = list(found), 0
+
+    def begin(self):
+        self.began += 1
+
+    def trouble(self):
+        found = self.found.pop(0) if self.found else None
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+
+class TestGuard:
+    def test_while_nothing_is_worse_every_step_is_held_the_last_one_too(self, deployer, connection, name, quick):
+        deployer.run(name, TWO)
+        guard, (clock, slept) = Watching(), quick
+        *_, end = step(connection, Course(name, "B", (10, 100), 100.0), clock, guard=guard)
+        assert end.verified
+        assert len(slept) == 2 * LOOKS
+        assert guard.began == 3
+        assert weights(connection, name) == {"A": 0.0, "B": 100.0}
+
+    @pytest.mark.parametrize(
+        ("found", "told"),
+        [
+            ("all of it failed", "at 50 %: all of it failed"),
+            (ServiceError("GetMetricData", "Throttling", "Rate exceeded", {}), "at 50 %: it can no longer be watched"),
+        ],
+    )
+    def test_one_that_is_worse_is_taken_back(self, deployer, connection, name, quick, found, told):
+        deployer.run(name, TWO)
+        course = Course(name, "B", (10, 50, 100), 100.0)
+        with pytest.raises(DeployError) as caught:
+            list(step(connection, course, quick[0], guard=Watching(*[None] * LOOKS, None, found)))
+        assert f"variant 'B' of endpoint '{name}' was taken back {told}" in caught.value.message
+        assert "the traffic is as before: A 75 %, B 25 %" in caught.value.hint
+        assert caught.value.snapshot.shares["B"].weight == 1.0
+        assert weights(connection, name) == {"A": 3.0, "B": 1.0}
+
+    def test_what_cannot_be_watched_is_not_begun(self, deployer, connection, name, writes):
+        class Blind(Watching):
+            def begin(self):
+                raise ServiceError("GetMetricData", "AccessDenied", "not authorized", {})
+
+        deployer.run(name, TWO)
+        writes.clear()
+        with pytest.raises(ServiceError, match="not authorized"):
+            list(step(connection, Course(name, "B", (10, 50), 100.0), Clock(), guard=Blind()))
         assert writes == []
 
 

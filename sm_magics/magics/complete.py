@@ -94,10 +94,10 @@ class Completer:
         """Return the values of a flag of a line, where they are known."""
         if flag in {"--variant", "--variants"} and earlier:
             return self._variants(earlier[0])
-        if flag == "--metric":
+        if flag in {"--metric", "--guard"}:
             from sm_magics.compare.measures import MEASURES
 
-            return list(MEASURES)
+            return [*(("errors", "latency") if flag == "--guard" else ()), *MEASURES]
         return {"--until": ["significant"], "--better": ["lower", "higher"]}.get(flag, [])
 
     def _on_line(self, magic: str, text: str) -> dict[str, Any]:

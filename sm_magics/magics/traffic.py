@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sm_magics.connection import Connection
+    from sm_magics.shifting import Course, Guard
 
 __all__ = ["TrafficMagics"]
 
@@ -33,6 +34,9 @@ class TrafficMagics(DeployingMagics):
         argument("words", nargs="*", metavar="VARIANT=SHARE", help="the share of each variant; one alone with --steps"),
         argument("--steps", metavar="PERCENT", help="move a variant to these shares, one after another: 10,50,100"),
         argument("--every", type=duration, metavar="TIME", help="hold each share so long: 30s, 5m; 5m by default"),
+        argument("--guard", metavar="WHAT", help="back again when it gets worse by these: errors,latency,rmse"),
+        argument("--data", metavar="$ROWS", help="rows to send to both in each step, for a guard of quality"),
+        argument("--target", metavar="$VALUES", help="the true value of each of these rows"),
         flag("--dry-run", what="show what would be done, and do nothing"),
         waiting,
         quiet,
@@ -43,7 +47,8 @@ class TrafficMagics(DeployingMagics):
 
         Shares are any numbers, as A=90 B=10. One variant may be left out: then they are percent, and it gets the rest.
         With --steps 10,50,100 one variant's share rises to so many percent, and each is held for a while; the others
-        divide the rest as they did. An interrupt ends that and leaves the traffic as it is.
+        divide the rest as they did. An interrupt ends that and leaves the traffic as it is. With --guard errors,
+        latency or a metric of %%sm_compare, the newcomer is watched, and the traffic is moved back when it is worse.
         """
         connection = self.session.connection()
         snapshot = find_endpoint(connection, given.name)
@@ -53,7 +58,7 @@ class TrafficMagics(DeployingMagics):
             raise CellError(told, hint=f"%sm_traffic {snapshot.name} {' '.join(f'{each}=1' for each in names)}")
         if given.steps is not None:
             return self._stepped(given, connection, snapshot.name, names)
-        refuse(given, "it goes with --steps", every=None)
+        refuse(given, "it goes with --steps", every=None, guard=None, data=None, target=None)
         from sm_magics.deploy import observe_endpoint
         from sm_magics.plan import reweigh
         from sm_magics.results import Planned
@@ -86,6 +91,26 @@ class TrafficMagics(DeployingMagics):
         course = Course(endpoint, given.words[0], parse_steps(given.steps), every)
         if given.dry_run:
             return Planned(course_plan(observe_endpoint(connection, endpoint), course))
-        return self._follow(
-            given, connection, step(connection, course, self.session.clock, self.session.timeout(given))
+        guard = self._guard(given, connection, course)
+        events = step(connection, course, self.session.clock, guard=guard, timeout=self.session.timeout(given))
+        return self._follow(given, connection, events)
+
+    def _guard(self, given: argparse.Namespace, connection: Connection, course: Course) -> Guard | None:
+        from sm_magics.deploy import observe_endpoint
+        from sm_magics.guard import guards, parse_guards
+        from sm_magics.shifting import LOOKS
+        from sm_magics.spec import resolve
+
+        if given.guard is None:
+            refuse(given, "it goes with --guard", data=None, target=None)
+            return None
+        kinds = parse_guards(given.guard)
+        shares = observe_endpoint(connection, course.endpoint).shares
+        weights = {name: share.weight for name, share in shares.items()}
+        data, target = (
+            None if each is None else resolve(each, self.session.variables) for each in (given.data, given.target)
+        )
+        looks = LOOKS * len(course.steps)
+        return guards(
+            connection, course.endpoint, course.newcomer, weights, kinds, looks=looks, data=data, target=target
         )

@@ -1,0 +1,238 @@
+"""Whether a newcomer is worse than the variants that served before it: errors, latency, quality.
+
+Errors and latencies are CloudWatch's, of users' own requests; quality is measured by rows that are sent to both.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sm_magics.errors import CellError, InvokeError
+from sm_magics.metrics import Span, read
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from sm_magics.connection import Connection
+    from sm_magics.metrics import Used
+
+__all__ = ["Counts", "Guards", "Metered", "Quality", "guards", "more_errors", "parse_guards", "slower"]
+
+ERRORS, LATENCY = "errors", "latency"
+ALPHA = 0.01  # how likely all looks of all steps together take a newcomer that is no worse for one with more errors
+RATIO, LEAST_MS = 1.5, 5.0  # by which p99 is to be higher for a newcomer to be slower: times, and milliseconds
+ENOUGH = 100  # requests that a p99 needs to say anything
+BEFORE_SECONDS, MINUTE = 300, 60  # how long before the first step the others' requests count; CloudWatch's period
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Requests, how many of them failed, and the 99th percentile of latency in ms, None where nothing was measured."""
+
+    requests: int
+    failed: int
+    p99: float | None = None
+
+
+def parse_guards(text: str) -> tuple[str, ...]:
+    """Return the guards in `errors,latency,rmse`.
+
+    Raises
+    ------
+    CellError
+        When there is no such guard, or scipy is missing, which they need.
+    """
+    from importlib.util import find_spec
+
+    if any(find_spec(each) is None for each in ("scipy", "sklearn", "statsmodels")):
+        raise CellError("--guard needs scipy", hint="install what it needs: pip install 'sm-magics[compare]'")
+    from sm_magics.compare.measures import MEASURES
+
+    known = (ERRORS, LATENCY, *MEASURES)
+    asked = tuple(dict.fromkeys(each.strip() for each in text.split(",")))
+    for each in asked:
+        if each not in known:
+            near = difflib.get_close_matches(each, known, n=1)
+            hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}"
+            raise CellError(f"--guard {text}: there is no guard '{each}'", hint=hint)
+    return asked
+
+
+def more_errors(newcomer: Counts, others: Counts, alpha: float) -> str | None:
+    """Return in words that a newcomer fails more often, by Fisher's exact test, one-sided; None where it does not."""
+    from scipy.stats import fisher_exact
+
+    table = [[each.failed, each.requests - each.failed] for each in (newcomer, others)]
+    p = float(fisher_exact(table, alternative="greater").pvalue)
+    if p >= alpha:
+        return None
+    told = f"{newcomer.failed:,} of {newcomer.requests:,} requests to it failed"
+    return f"{told}, of those to the others {others.failed:,} of {others.requests:,} (p = {p:.1g})"
+
+
+def slower(newcomer: Counts, others: Counts) -> str | None:
+    """Return in words that a newcomer is slower: its p99 is 1.5 times the others' and 5 ms more; None where not.
+
+    With less than 100 requests to either nothing is said.
+    """
+    if min(newcomer.requests, others.requests) < ENOUGH or newcomer.p99 is None or others.p99 is None:
+        return None
+    if newcomer.p99 < max(RATIO * others.p99, others.p99 + LEAST_MS):
+        return None
+    return f"its p99 latency is {newcomer.p99:,.1f} ms, that of the others {others.p99:,.1f} ms"
+
+
+class Metered:
+    """Watches errors and latencies of one newcomer by CloudWatch's metrics.
+
+    A step's requests are those that are counted since `begin`. The others' are all from five minutes before the first
+    step on: so there is something to compare with when the newcomer has all the traffic. CloudWatch counts by minutes,
+    so a latency may include what came up to a minute before the step.
+
+    Parameters
+    ----------
+    kinds
+        `errors` and `latency`, or one of them.
+    looks
+        How often will be looked in all.
+    wall
+        The time, in seconds since the epoch.
+    """
+
+    def __init__(  # noqa: PLR0913 - who is watched, for what
+        self,
+        connection: Connection,
+        endpoint: str,
+        newcomer: str,
+        others: Sequence[str],
+        *,
+        kinds: Sequence[str],
+        looks: int,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._connection, self._endpoint = connection, endpoint
+        self._newcomer, self._others = newcomer, others
+        self._kinds, self._alpha, self._wall = kinds, ALPHA / looks, wall
+        self._first = wall() - BEFORE_SECONDS
+        self._began = wall()
+        self._earlier = Counts(0, 0)
+
+    def begin(self) -> None:
+        """Take note of what there was before the next step."""
+        self._began = self._wall()
+        (used,) = self._read([self._newcomer], self._first)
+        self._earlier = _counts([used])
+
+    def trouble(self) -> str | None:
+        """Return what is worse in this step, None where nothing is."""
+        mine, *theirs = self._read([self._newcomer, *self._others], self._first)
+        counted, others = _counts([mine]), _counts(theirs)
+        here = Counts(counted.requests - self._earlier.requests, counted.failed - self._earlier.failed)
+        if ERRORS in self._kinds and (told := more_errors(here, others, self._alpha)):
+            return told
+        if LATENCY in self._kinds:
+            (lately,) = self._read([self._newcomer], self._began)
+            return slower(Counts(here.requests, here.failed, lately.total["model_p99"]), others)
+        return None
+
+    def _read(self, names: Sequence[str], since: float) -> tuple[Used, ...]:
+        start = int(since // MINUTE) * MINUTE
+        count = max(1, math.ceil((self._wall() - start) / MINUTE))
+        return read(self._connection, self._endpoint, names, Span(start, MINUTE, count))
+
+
+class Quality:
+    """Measures a newcomer and one other variant once in each step, by rows that are sent to both."""
+
+    def __init__(self, connection: Connection, told: Mapping[str, Any], newcomer: str) -> None:
+        self._connection, self._told, self._newcomer = connection, told, newcomer
+        self._measured = False
+
+    def begin(self) -> None:
+        """Measure anew in the next step."""
+        self._measured = False
+
+    def trouble(self) -> str | None:
+        """Return the verdict where the newcomer is worse, None where it is not, or was measured in this step."""
+        from sm_magics.compare.asked import asked, compare
+
+        if self._measured:
+            return None
+        self._measured = True
+        wanted = asked(self._connection, self._told, {})
+        try:
+            for _ in wanted.progress:
+                pass
+        except InvokeError as error:
+            return error.message
+        verdict = compare(wanted).verdict
+        return None if verdict.best in {None, self._newcomer} else verdict.sentence
+
+
+def _counts(used: Sequence[Used]) -> Counts:
+    """Return the counts of some variants together; of their latencies the highest."""
+    failed = sum(max(each.errors, each.total["model_errors"] or 0.0) for each in used)
+    latencies = [each.total["model_p99"] for each in used]
+    p99 = max((each for each in latencies if each is not None), default=None)
+    requests = sum(each.invocations for each in used)
+    return Counts(int(requests), min(int(failed), int(requests)), p99)
+
+
+@dataclass(frozen=True, slots=True)
+class Guards:
+    """Several guards as one: the first that finds something is heard."""
+
+    each: tuple[Metered | Quality, ...]
+
+    def begin(self) -> None:
+        """Tell all that a step begins."""
+        for guard in self.each:
+            guard.begin()
+
+    def trouble(self) -> str | None:
+        """Return what the first that finds something finds."""
+        return next((told for told in (guard.trouble() for guard in self.each) if told is not None), None)
+
+
+def guards(  # noqa: PLR0913 - who is watched, for what
+    connection: Connection,
+    endpoint: str,
+    newcomer: str,
+    weights: Mapping[str, float],
+    kinds: Sequence[str],
+    *,
+    looks: int,
+    data: Any = None,
+    target: Any = None,
+) -> Guards:
+    """Return the guards of these kinds for a newcomer, among variants that have these weights.
+
+    Quality is compared with the variant that has the most traffic.
+
+    Raises
+    ------
+    CellError
+        When quality needs rows and true values, or rows are there and nothing measures quality.
+    """
+    others = sorted((name for name in weights if name != newcomer), key=lambda name: -weights[name])
+    counted = [each for each in kinds if each in {ERRORS, LATENCY}]
+    metrics = [each for each in kinds if each not in {ERRORS, LATENCY}]
+    if metrics and (data is None or target is None):
+        raise CellError(f"--guard {metrics[0]} needs rows and true values", hint="add --data $rows --target $values")
+    if metrics and iter(data) is data:
+        raise CellError("--guard sends the rows in each step anew", hint="give it a list or a frame, not an iterator")
+    if not metrics and (data is not None or target is not None):
+        raise CellError("--data and --target are for a guard of quality", hint="add one, such as --guard errors,rmse")
+    made: list[Metered | Quality] = []
+    if counted:
+        made.append(Metered(connection, endpoint, newcomer, others, kinds=counted, looks=looks))
+    for metric in metrics:
+        flags = dict.fromkeys(("split", "from_capture"), False)
+        told = {"name": endpoint, "data": data, "target": target, "metric": metric, "variants": [others[0], newcomer]}
+        options = {"paired": True, "concurrency": 8, "seed": 0, "content_type": "text/csv"}
+        made.append(Quality(connection, {**told, **flags, **options}, newcomer))
+    return Guards(tuple(made))
