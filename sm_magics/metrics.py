@@ -148,8 +148,10 @@ def variants(connection: Connection, endpoint: str) -> list[str]:
     return sorted({each["VariantName"] for each in named if "VariantName" in each})
 
 
-def read(connection: Connection, endpoint: str, names: Sequence[str], when: Span) -> tuple[Used, ...]:
-    """Return how the variants of these names were used.
+def read(
+    connection: Connection, endpoint: str, names: Sequence[str], when: Span, measures: Sequence[Measure] = MEASURES
+) -> tuple[Used, ...]:
+    """Return how the variants of these names were used, by these `measures`.
 
     Raises
     ------
@@ -157,7 +159,7 @@ def read(connection: Connection, endpoint: str, names: Sequence[str], when: Span
         When the metrics may not be read.
     """
     asked = [
-        (name, measure, period) for name in names for measure in MEASURES for period in (when.period, when.seconds)
+        (name, measure, period) for name in names for measure in measures for period in (when.period, when.seconds)
     ]
     found: dict[tuple[str, Measure, int], list[tuple[datetime, float]]] = {each: [] for each in asked}
     for first in range(0, len(asked), QUERIES):
@@ -172,8 +174,8 @@ def read(connection: Connection, endpoint: str, names: Sequence[str], when: Span
     return tuple(
         Used(
             name,
-            {each.key: _total(each, found[name, each, when.seconds]) for each in MEASURES},
-            {each.key: _series(each, found[name, each, when.period], when) for each in MEASURES},
+            {each.key: _total(each, found[name, each, when.seconds]) for each in measures},
+            {each.key: _series(each, found[name, each, when.period], when) for each in measures},
         )
         for name in names
     )

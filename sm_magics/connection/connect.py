@@ -55,6 +55,7 @@ def connect_local(state: Path | None = None, *, region: str | None = None) -> Co
         runs_programs=True,
         writes_files=True,
         user=_tag_value(_local_user()),
+        counts_every=10,
         alive=lambda: find(engine.state) == engine,
     )
 

@@ -42,6 +42,8 @@ class Connection:
         Whether the service writes to directories of this machine.
     user
         Who we are to the service, in a word; empty where that is not known.
+    counts_every
+        Seconds of the steps in which the service counts how endpoints are used.
     alive
         Returns whether the service is still where the clients look for it.
     """
@@ -56,6 +58,7 @@ class Connection:
     runs_programs: bool = False
     writes_files: bool = False
     user: str = ""
+    counts_every: int = 60
     alive: Callable[[], bool] = field(default=lambda: True, repr=False, compare=False)
     _clients: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sm_magics.metrics import Span, Used
     from sm_magics.render.view import Block
 
-__all__ = ["followed", "following", "logs", "metrics"]
+__all__ = ["followed", "following", "latency", "logs", "metrics"]
 
 TIME_WIDTH = 9  # of a latency as text, so that a card's layout does not depend on it
 PERCENT_WIDTH = 8  # the same of a utilisation
@@ -146,7 +146,7 @@ def _latencies(used: Sequence[Used], when: Span) -> Table:
         (
             each.variant,
             kind,
-            *(_milliseconds(each.total[f"{key}_{name}"]) for name in PERCENTILES),
+            *(latency(each.total[f"{key}_{name}"]) for name in PERCENTILES),
             sparks(_fewer(each.series[f"{key}_p99"], max)),
         )
         for each in used
@@ -196,7 +196,8 @@ def _percent(value: float | None) -> str:
     return "–" if value is None else f"{value:.1f} %"
 
 
-def _milliseconds(value: float | None) -> str:
+def latency(value: float | None) -> str:
+    """Return a latency in milliseconds as people read it."""
     if value is None:
         return "–"
     return f"{value:.2f} ms" if value < 10 else f"{value:.1f} ms"  # noqa: PLR2004 - three digits tell enough

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sm_magics.render.view import Block
     from sm_magics.watch import Snapshot, VariantState
 
-__all__ = ["held", "stepping", "summary", "update", "watching"]
+__all__ = ["held", "span", "stepping", "summary", "update", "watching"]
 
 _PHASES = {
     "Creating": "starting",
@@ -37,7 +37,7 @@ MINUTE = 60
 
 def watching(snapshot: Snapshot, *, earlier: bool = False) -> View:
     """Return the card of an endpoint that is on its way, maybe to what was asked for `earlier` than by this cell."""
-    blocks = update(snapshot, (("waited", _span(snapshot.elapsed)),)) or tuple(_alone(snapshot))
+    blocks = update(snapshot, (("waited", span(snapshot.elapsed)),)) or tuple(_alone(snapshot))
     notes = (Note(_EARLIER),) if earlier else ()
     return View(f"Endpoint {snapshot.name}", badge(snapshot.status), (*blocks, *notes))
 
@@ -49,7 +49,7 @@ def update(snapshot: Snapshot, about: Sequence[tuple[str, str]]) -> tuple[Block,
 
 def stepping(at: Stepping) -> View:
     """Return the card of a variant whose share of traffic rises step by step."""
-    facts = Facts((("share", f"{bar(at.percent / 100)} {at.percent:g} %"), ("held for", f"{_span(at.left)} more")))
+    facts = Facts((("share", f"{bar(at.percent / 100)} {at.percent:g} %"), ("held for", f"{span(at.left)} more")))
     return View(f"Traffic of {at.endpoint}", Badge("stepping", "busy"), (facts, Note(held(at))))
 
 
@@ -97,7 +97,7 @@ def _alone(snapshot: Snapshot) -> Iterator[Block]:
             return state.name, _word(state), "", ""
         return state.name, _word(state), _ready(state), bar((state.count or 0) / state.wanted_count)
 
-    yield Facts((("waited", _span(snapshot.elapsed)),))
+    yield Facts((("waited", span(snapshot.elapsed)),))
     yield Table(columns, tuple(map(row, states)))
 
 
@@ -220,10 +220,10 @@ def _time(snapshot: Snapshot) -> str:
     if baking is None or any(each.phase == "Deleting" for each in snapshot.variants):
         return ""
     whole = int(baking[1])
-    return f"{_span(min(passed, whole))} of {_span(whole)}"
+    return f"{span(min(passed, whole))} of {span(whole)}"
 
 
-def _span(seconds: float) -> str:
+def span(seconds: float) -> str:
     """Return a time as people say it: `40 s`, `2 min 5 s`."""
     minutes, rest = divmod(round(seconds), MINUTE)
     return " ".join(filter(None, [f"{minutes} min" if minutes else "", f"{rest} s" if rest or not minutes else ""]))

@@ -1,0 +1,258 @@
+"""Looks at the endpoints of a connection for all who watch them: one thread and one look, whatever their number.
+
+Quick while something moves, slow when it has settled; of many that have settled one list tells which changed.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from sm_magics import metrics
+from sm_magics.clock import Clock
+from sm_magics.errors import ServiceError
+from sm_magics.render.panel import Lately
+from sm_magics.watch import look, with_alarms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import Any
+
+    from sm_magics.connection import Connection
+    from sm_magics.watch import Snapshot
+
+__all__ = ["Poller", "Report"]
+
+FIRST_PAUSE, GROWTH = 0.2, 1.3  # seconds between looks at one that changes, and how that grows while it does not
+LONGEST_MOVING, LONGEST_SETTLED = 2.0, 5.0
+FIRST_PENALTY, LONGEST_PENALTY = 1.0, 60.0  # seconds without a call after one that was refused
+MANY = 3  # more than so many that have settled are listed, not described
+PERIODS = 30  # that are measured
+_SHOWN = frozenset({"invocations", "errors_4xx", "errors_5xx", "model_p50", "model_p99"})
+SHOWN = tuple(each for each in metrics.MEASURES if each.key in _SHOWN)
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was seen at a look: every endpoint that is watched and that there is, by name.
+
+    `problem` is why the last look failed, and the rest is of the one before. `all_seen` is False before the first.
+    """
+
+    snapshots: Mapping[str, Snapshot]
+    usage: Mapping[str, Lately] = field(default_factory=dict)
+    problem: str = ""
+    all_seen: bool = True
+
+
+@dataclass(eq=False, slots=True)
+class _Watcher:
+    name: str | None  # of the endpoint; None watches all
+    tell: Callable[[Report], None]
+    alive: Callable[[], bool]
+    measured: bool
+
+
+@dataclass(slots=True)
+class _Watched:
+    """One endpoint: as it was seen last, what the list said then, and when it is due again."""
+
+    snapshot: Snapshot | None = None
+    row: tuple[Any, ...] | None = None
+    began: float = 0.0
+    due: float = -math.inf
+    pause: float = FIRST_PAUSE
+
+    @property
+    def settled(self) -> bool:
+        return self.snapshot is None or self.snapshot.settled
+
+
+class Poller:
+    """Watches the endpoints of one connection; the thread runs while somebody watches."""
+
+    def __init__(
+        self,
+        connection: Connection,
+        clock: Clock | None = None,
+        wall: Callable[[], float] = time.time,
+        start: Callable[[Callable[[], None]], object] | None = None,
+    ) -> None:
+        self.connection = connection
+        self._clock, self._wall, self._start = clock or Clock(), wall, start or _start
+        self._changed = threading.Condition()
+        self._running = self._hurried = self._seen = False
+        self._watchers: list[_Watcher] = []
+        self._watched: dict[str, _Watched] = {}
+        self._usage: dict[str, Lately] = {}
+        self._measured_at: dict[str, float] = {}
+        self._penalty = 0.0
+        self._hold = self._list_due = -math.inf  # no call, and no list, before
+        self._listed: dict[str, tuple[Any, ...]] = {}
+        self._by_list = False
+        self._pages = 0  # of the last list
+        self._again = 0  # which of those that have settled is described although the list says nothing new
+
+    def watch(
+        self,
+        name: str | None,
+        tell: Callable[[Report], None],
+        *,
+        alive: Callable[[], bool] = lambda: True,
+        measured: bool = False,
+    ) -> Callable[[], None]:
+        """Tell what an endpoint (all of them for None) looks like, again and again, and return what ends that.
+
+        Parameters
+        ----------
+        tell
+            Is called in the poller's thread.
+        alive
+            Whether there is still somebody to look; asked before each look.
+        measured
+            Whether to read metrics, too.
+        """
+        watcher = _Watcher(name, tell, alive, measured)
+        with self._changed:
+            self._watchers.append(watcher)
+            if not self._running:
+                self._running = True
+                self._start(self._run)
+        self.hurry(name)
+
+        def stop() -> None:
+            with self._changed:
+                if watcher in self._watchers:
+                    self._watchers.remove(watcher)
+                self._changed.notify_all()
+
+        return stop
+
+    def hurry(self, name: str | None = None) -> None:
+        """Look at once at an endpoint, of which something was asked just now."""
+        with self._changed:
+            for key, each in self._watched.items():
+                if name in {None, key}:
+                    each.due, each.pause = -math.inf, FIRST_PAUSE
+            self._list_due = -math.inf if name is None else self._list_due
+            self._hurried = True
+            self._changed.notify_all()
+
+    def close(self) -> None:
+        """End all watching."""
+        with self._changed:
+            self._watchers.clear()
+            self._changed.notify_all()
+
+    def turn(self) -> float | None:
+        """Look at what is due, tell it, and return the seconds until the next look; None when nobody watches."""
+        with self._changed:
+            self._watchers[:] = [each for each in self._watchers if each.alive()]
+            watchers = list(self._watchers)
+        if not watchers:
+            return None
+        now = self._clock.now()
+        problem = ""
+        if now >= self._hold:
+            try:
+                self._see(watchers, now)
+                self._penalty, self._seen = 0.0, True
+            except ServiceError as error:
+                self._penalty = min(max(FIRST_PENALTY, self._penalty * 2), LONGEST_PENALTY)
+                self._hold = now + self._penalty
+                problem = f"{error.message} The next look is in {self._penalty:g} s."
+            report = Report(
+                {name: each.snapshot for name, each in self._watched.items() if each.snapshot is not None},
+                dict(self._usage),
+                problem,
+                all_seen=self._seen,
+            )
+            for each in watchers:
+                each.tell(report)
+        return max(FIRST_PAUSE, self._hold - now, self._next() - now)
+
+    def _next(self) -> float:
+        by_list = self._list_due if self._by_list else math.inf
+        return min([by_list, *(each.due for each in self._watched.values())])
+
+    def _run(self) -> None:
+        while True:
+            pause = self.turn()
+            with self._changed:
+                if not self._watchers:
+                    self._running = False
+                    return
+                self._changed.wait_for(lambda: self._hurried or not self._watchers, pause or 0.0)
+                hurried, self._hurried = self._hurried, False
+            if hurried:
+                self._clock.sleep(FIRST_PAUSE)  # so that whoever hurries us all the time gets five looks a second
+
+    def _see(self, watchers: list[_Watcher], now: float) -> None:
+        named = {each.name for each in watchers if each.name is not None}
+        everything = any(each.name is None for each in watchers)
+        settled = [each for each in self._watched.values() if each.snapshot is not None and each.settled]
+        self._by_list = everything or len(settled) > max(MANY, self._pages)
+        if self._by_list and now >= self._list_due:
+            self._list(now)
+        names = named | (self._listed.keys() if everything else set())
+        self._watched = {name: self._watched.get(name) or _Watched() for name in sorted(names)}
+        for name, each in self._watched.items():
+            if each.due <= now or (math.isinf(each.due) and not self._by_list):
+                self._describe(name, each, now)
+        for name in sorted({each.name for each in watchers if each.measured and each.name is not None}):
+            self._measure(name, now)
+
+    def _list(self, now: float) -> None:
+        """Ask for the list of all endpoints, and let those be described of which it tells something new."""
+        pages = list(self.connection.pages("ListEndpoints", SortBy="Name", SortOrder="Ascending", MaxResults=100))
+        self._pages = len(pages)
+        rows = (row for page in pages for row in page["Endpoints"])
+        self._listed = {row["EndpointName"]: (row["EndpointStatus"], row.get("LastModifiedTime")) for row in rows}
+        for name, each in self._watched.items():
+            row = self._listed.get(name)
+            known = each.row is None and row is not None and each.snapshot and each.snapshot.status == row[0]
+            if row != each.row and not known:
+                each.due = -math.inf
+            each.row = row
+        resting = [each for each in self._watched.values() if each.due == math.inf]
+        if resting:  # the list does not tell of instances that died
+            self._again += 1
+            resting[self._again % len(resting)].due = -math.inf
+        moving = len(resting) < len(self._watched)
+        self._list_due = now + (LONGEST_MOVING if moving else LONGEST_SETTLED)
+
+    def _describe(self, name: str, each: _Watched, now: float) -> None:
+        before = each.snapshot
+        found = look(self.connection, name)
+        if found is not None:
+            found = with_alarms(self.connection, found)
+            if before is None or (before.settled and not found.settled):
+                each.began = now
+            found = replace(found, elapsed=now - each.began)
+        each.snapshot = found
+        longest = LONGEST_SETTLED if each.settled else LONGEST_MOVING
+        each.pause = FIRST_PAUSE if found != before else min(each.pause * GROWTH, longest)
+        each.due = math.inf if self._by_list and each.settled else now + each.pause
+
+    def _measure(self, name: str, now: float) -> None:
+        """Read how an endpoint was used lately, once in each period of the service's counting."""
+        period = self.connection.counts_every
+        snapshot = self._watched[name].snapshot
+        if snapshot is None or now - self._measured_at.get(name, -math.inf) < period:
+            return
+        self._measured_at[name] = now
+        end = math.ceil(self._wall() / period) * period
+        when = metrics.Span(end - PERIODS * period, period, PERIODS)
+        states = (*snapshot.variants, *snapshot.pending, *snapshot.shadows)
+        names = list(dict.fromkeys(each.name for each in states))
+        try:
+            self._usage[name] = Lately(metrics.read(self.connection, snapshot.name, names, when, SHOWN), when)
+        except ServiceError as error:
+            self._usage[name] = Lately((), when, error.message)
+
+
+def _start(run: Callable[[], None]) -> None:
+    threading.Thread(target=run, name="sm_magics-poller", daemon=True).start()
