@@ -83,10 +83,11 @@ Event = Planned | Calling | Called | Seen | Reached | Stepping
 
 def interrupted(happened: Sequence[object]) -> tuple[str, str]:
     """Return what an interrupt after these events leaves: what was done and goes on, and how to go on oneself."""
-    called = [each.action.operation for each in happened if isinstance(each, Called)]
-    of_endpoint = [each for each in called if each in _OF_THE_ENDPOINT]
-    done = ", ".join(called) or "nothing"
-    from_there = "run the cell again to go on from there"
+    called = [each.action for each in happened if isinstance(each, Called)]
+    of_endpoint = [each for each in called if each.operation in _OF_THE_ENDPOINT]
+    done = ", ".join(each.operation for each in called) or "nothing"
+    in_steps = any(isinstance(each, Stepping) for each in happened)
+    from_there = f"run the cell again{', with the steps that are left,' if in_steps else ''} to go on from there"
     match happened[-1] if happened else None:
         case Stepping() as at:
             return f"stopped stepping; variant '{at.variant}' stays at {at.percent:g} % of the traffic", at.how_to_go_on
@@ -99,5 +100,7 @@ def interrupted(happened: Sequence[object]) -> tuple[str, str]:
         case Seen() if not any(isinstance(each, Planned) for each in happened):
             return "stopped waiting; what was asked for before goes on by itself", "run the cell again to go on waiting"
     if of_endpoint:
-        return f"stopped waiting; {of_endpoint[-1]} was asked for, and goes on by itself", from_there
+        last = of_endpoint[-1]
+        to = f" to {last.after}" if last.operation == "UpdateEndpointWeightsAndCapacities" and last.after else ""
+        return f"stopped waiting; {last.operation}{to} was asked for, and goes on by itself", from_there
     return f"stopped before the endpoint was touched; done so far: {done}", from_there

@@ -16,7 +16,8 @@ from sm_magics.errors import PlanError, ServiceError
 from sm_magics.events import Called, Calling, Planned
 from sm_magics.plan import Action, Plan
 from sm_magics.settle import gone, settle
-from sm_magics.target import ENDPOINT_TAG, MODEL_TAG
+from sm_magics.target import AFTER_TAG, ENDPOINT_TAG, MODEL_TAG
+from sm_magics.versions import names_like
 from sm_magics.watch import look, parts
 
 if TYPE_CHECKING:
@@ -27,11 +28,12 @@ if TYPE_CHECKING:
     from sm_magics.connection import Connection
     from sm_magics.events import Seen
 
-__all__ = ["Deletion", "Inventory", "Owned", "delete", "deletion", "inventory", "unused"]
+__all__ = ["Deletion", "Inventory", "Owned", "delete", "deletion", "inventory", "surplus", "unused"]
 
 MODEL, DECLARED = "model", "declared model"
 _WORDS = {"Endpoint": "endpoint", "EndpointConfig": "endpoint config", "Model": MODEL}
 _GONE = frozenset({"ResourceNotFound", "ResourceNotFoundException"})  # CloudWatch's words for it
+KEPT = 20  # endpoint configs that an endpoint is not on, for a rollback
 _OUR_CONFIG = re.compile(r"-[0-9a-f]{8}-[0-9a-f]{4}$")
 _OUR_MODEL = re.compile(r"-[0-9a-f]{8}$")
 
@@ -156,6 +158,32 @@ def unused(connection: Connection, name: str) -> Deletion:
     actions = [_delete("EndpointConfig", each, "") for each in going if each not in users]
     actions += [_delete("Model", each, "") for each in sorted(models) if each not in users]
     return Deletion(name, tuple(actions))
+
+
+def surplus(connection: Connection, name: str) -> Deletion:
+    """Return the oldest configs of an endpoint, where it has more than are kept for a rollback.
+
+    The one that it is on, and the one before that, are never among them.
+
+    Raises
+    ------
+    ServiceError
+        When the service does not answer.
+    """
+    if len(names_like(connection, name)) <= KEPT + 1:
+        return Deletion(name, ())
+    serving = parts(connection, name)
+    ours = [each for each in _owned(connection, "EndpointConfig", _OUR_CONFIG) if each.owner == name]
+    idle = sorted((each for each in ours if each.name not in serving), key=lambda each: each.created)
+    before = {_after(connection, each.name) for each in ours if each.name in serving}
+    old = [each.name for each in idle if each.name not in before][: max(0, len(idle) - KEPT)]
+    users = _users(connection, {*old}, but=name) if old else {}
+    return Deletion(name, tuple(_delete("EndpointConfig", each, "") for each in old if each not in users))
+
+
+def _after(connection: Connection, config: str) -> str:
+    answer = connection.describe("EndpointConfig", config)
+    return "" if answer is None else _tags(connection, answer["EndpointConfigArn"]).get(AFTER_TAG, "")
 
 
 def _models_in(connection: Connection, config: str) -> set[str]:

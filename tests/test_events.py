@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sm_magics.events import Called, Calling, Planned, Reached, Seen, interrupted
+from sm_magics.events import Called, Calling, Planned, Reached, Seen, Stepping, interrupted
 from sm_magics.plan import Action, Plan
 from sm_magics.watch import Snapshot
 
@@ -51,3 +51,25 @@ def test_an_interrupt_says_what_was_done_and_what_goes_on(happened, told):
     what, how = interrupted(happened)
     assert what == told
     assert "run the cell again" in how
+
+
+class TestSteps:
+    AT = Stepping("boston", "B", 10, 30.0, (10, 50, 100))
+
+    def test_while_a_share_is_held_it_says_which_and_what_is_left(self):
+        assert interrupted([PLANNED, *step("UpdateEndpointWeightsAndCapacities"), self.AT]) == (
+            "stopped stepping; variant 'B' stays at 10 % of the traffic",
+            "to go on from there: %sm_traffic boston B --steps 50,100",
+        )
+
+    def test_at_the_last_one_nothing_is_left(self):
+        last = Stepping("boston", "B", 100, 30.0, (10, 50, 100))
+        assert interrupted([last])[1] == "that was the last step: nothing more was to come"
+
+    def test_between_two_it_says_to_what_the_traffic_goes(self):
+        action = Action("UpdateEndpointWeightsAndCapacities", {}, "", "A 90 %, B 10 %", "A 50 %, B 50 %", "")
+        told, how = interrupted([self.AT, PLANNED, Calling(action), Called(action), Seen(SNAPSHOT)])
+        assert told == (
+            "stopped waiting; UpdateEndpointWeightsAndCapacities to A 50 %, B 50 % was asked for, and goes on by itself"
+        )
+        assert "with the steps that are left" in how

@@ -4,11 +4,13 @@ from datetime import UTC, datetime
 
 import pytest
 
+from sm_magics import inventory as module
 from sm_magics.deploy import create_model
 from sm_magics.errors import PlanError, ServiceError
 from sm_magics.events import Called, Calling, Planned, Seen
-from sm_magics.inventory import Inventory, Owned, delete, deletion, inventory
+from sm_magics.inventory import Inventory, Owned, delete, deletion, inventory, surplus
 from sm_magics.resolve import desired_model
+from sm_magics.settle import settle
 from sm_magics.spec import parse_model
 from sm_magics.target import MODEL_TAG
 from sm_magics.watch import look
@@ -272,3 +274,30 @@ class TestAlarms:
         assert inventory(self.connection(fake_connection, refusal, forbidden)).alarms == ()
         with pytest.raises(ServiceError, match="too many"):
             inventory(self.connection(fake_connection, refusal, refusal("too many", "Throttling")))
+
+
+class TestSurplus:
+    def test_the_oldest_configs_go_but_neither_that_which_serves_nor_the_one_before(
+        self, deployer, name, connection, monkeypatch
+    ):
+        made = [deployer.run(name, f"variants: {{V{n}: $linear}}")[-1].snapshot.config_name for n in range(4)]
+        assert surplus(connection, name).actions == ()
+        monkeypatch.setattr(module, "KEPT", 1)
+        going = [each.request["EndpointConfigName"] for each in surplus(connection, name).actions]
+        assert going == made[:2]
+        connection.call("UpdateEndpoint", EndpointName=name, EndpointConfigName=made[1])
+        list(settle(connection, name, deployer.clock, 30))
+        assert [each.request["EndpointConfigName"] for each in surplus(connection, name).actions] == made[2:]
+
+    def test_what_another_endpoint_serves_is_kept(self, deployer, name, connection, monkeypatch):
+        first = deployer.run(name, ONE)[-1].snapshot.config_name
+        for body in ("variants: {B: $linear}", "variants: {C: $linear}"):
+            deployer.run(name, body)
+        monkeypatch.setattr(module, "KEPT", 0)
+        other = f"{name}-other"
+        connection.call("CreateEndpoint", EndpointName=other, EndpointConfigName=first)
+        try:
+            assert surplus(connection, name).actions == ()
+        finally:
+            deployer.remove(other)
+        assert [each.request["EndpointConfigName"] for each in surplus(connection, name).actions] == [first]

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from sm_magics.errors import CellError, DeployError
+from sm_magics.versions import history
 from sm_magics.watch import look
 
 ONE = "variants: {A: $linear}"
@@ -104,3 +105,9 @@ class TestHistory:
         )
         told = words(notebook.run(f"%sm_history {own}"))
         assert "The last update failed: The primary container for production variant A did not pass" in told
+
+    def test_only_so_many_configs_are_kept(self, notebook, connection, name, monkeypatch):
+        monkeypatch.setattr("sm_magics.inventory.KEPT", 1)
+        for variant in ("A", "B", "C"):
+            notebook.run(f"%%sm_endpoint {name}\nvariants: {{{variant}: $linear}}")
+        assert [each.what for each in history(connection, look(connection, name))] == ["B 100 %", "without B, with C"]

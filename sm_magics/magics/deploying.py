@@ -38,7 +38,17 @@ class DeployingMagics(SmMagics):
         done = [each.action for each in happened if isinstance(each, Called)]
         reached = happened[-1]
         assert isinstance(reached, Reached)  # noqa: S101 - what a deployment that does not raise ends with
+        if reached.verified and any(each.operation == "UpdateEndpoint" for each in done):
+            self._tidy(connection, reached.snapshot.name)
         return self._result(connection, reached.snapshot, done=done, verified=reached.verified)
+
+    def _tidy(self, connection: Connection, endpoint: str) -> None:
+        """Delete the oldest configs, where there are more than are kept for a rollback."""
+        from sm_magics.inventory import delete, surplus
+
+        with suppress(ServiceError):  # who may not delete them keeps them
+            for _ in delete(connection, surplus(connection, endpoint), self.session.clock):
+                pass
 
     def _result(self, connection: Connection, snapshot: Any, **options: Any) -> Endpoint:
         from sm_magics.results.endpoint import seen
