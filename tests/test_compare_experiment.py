@@ -11,7 +11,7 @@ import pytest
 from comparekit import Variants, compared, design
 from scipy import sparse
 
-from sm_magics.compare.experiment import HOPELESS, Progress, Run, run
+from sm_magics.compare.experiment import GONE, HOPELESS, Progress, Run, run
 from sm_magics.compare.measures import measure_of
 from sm_magics.errors import CellError, InvokeError
 
@@ -77,6 +77,17 @@ def test_when_one_variant_never_answers_nothing_more_is_sent():
     assert len(variants.sent) <= 2 * HOPELESS
     with pytest.raises(InvokeError, match="the endpoint answered none"):
         list(run(None, Run(design(pairs=False)), np.ones((90, 1)), count=90, sending=Variants(A=lambda _: None)))
+
+
+def test_when_nobody_answers_any_more_it_ends_and_keeps_what_was_measured():
+    answers = {"A": lambda x: x if x < 100 else None, "B": lambda x: x + 1 if x < 100 else None}
+    made, variants, _ = compared(5000, answers=answers)
+    assert len(variants.sent) == 200 + GONE
+    assert made.gone
+    assert made.interrupted
+    assert [len(each) for each in made.samples] == [100, 100]
+    assert made.verdict.best == "A"
+    assert len(made.failures) == GONE
 
 
 def test_what_cannot_be_measured_is_told_before_all_rows_are_sent():

@@ -40,6 +40,18 @@ def test_many_numbers_are_cut_at_their_quartiles_and_no_row_is_lost(column):
     assert len(found) <= 10
 
 
+def test_times_are_cut_at_their_quartiles():
+    column = np.arange("2024-01-01", "2024-04-10", dtype="datetime64[D]").astype("datetime64[us]")
+    column[0] = "NaT"
+    assert [(each.label, each.rows) for each in cut(column)] == [
+        ("below 2024-01-26T12:00", 25),
+        ("2024-01-26T12:00 to 2024-02-20T00:00", 24),
+        ("2024-02-20T00:00 to 2024-03-15T12:00", 25),
+        ("from 2024-03-15T12:00", 25),
+        ("no value", 1),
+    ]
+
+
 def test_rows_without_a_value_are_a_slice():
     column = np.array([None, "b", float("nan"), "b"] * 20, dtype=object)
     assert [(each.label, each.rows) for each in cut(column)] == [("b", 40), ("no value", 40)]

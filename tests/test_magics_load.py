@@ -96,6 +96,7 @@ class TestALoad:
         ("%sm_load boston --data $X --for 0s", "--for 0s"),
         ("%sm_load boston --data $X --content-type text/plain", "text/csv or application/jsonlines"),
         ("%sm_load boston --data nothing", "write $nothing"),
+        ("%sm_load boston --data $X --variant XGB-Modell", "did you mean 'XGB-Model'?"),
         ("%sm_load bostan --data $X", "did you mean 'boston'?"),
         ("%sm_load boston begin --data $X", "stop"),
     ],

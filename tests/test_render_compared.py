@@ -63,6 +63,13 @@ def test_what_failed_and_what_was_interrupted_is_said():
     assert "A fails more often than B, and not by chance." in told
 
 
+def test_that_nobody_answered_any_more_is_said():
+    answers = {"A": lambda x: x if x < 50 else None, "B": lambda x: x + 1 if x < 50 else None}
+    told = shown(compared(500, answers=answers)[0])
+    assert "It was ended, as nobody answered any more; this is what was measured until then." in told
+    assert "A for 100 of 150 rows, B for 100 of 150 rows" in told
+
+
 def test_costs_and_slices():
     made, _, _ = compared(60, prices={"A": 0.115, "B": 0.23}, by=("half", np.array(["low", "high"] * 30)))
     told = shown(made)

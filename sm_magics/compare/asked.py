@@ -17,6 +17,7 @@ from sm_magics.compare.measures import measure_of
 from sm_magics.errors import CellError
 from sm_magics.rows import SERIALIZERS, csv_line, values_of
 from sm_magics.spec import resolve
+from sm_magics.traffic import check_variant
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
@@ -201,12 +202,9 @@ def _variants(connection: Connection, endpoint: str, wanted: Any) -> tuple[Mappi
     }
     names = list(found)
     if wanted is not None:
-        names = wanted.split(",") if isinstance(wanted, str) else [str(each) for each in wanted]
+        names = [str(each).strip() for each in (wanted.split(",") if isinstance(wanted, str) else wanted)]
         for each in names:
-            if each not in found:
-                near = difflib.get_close_matches(each, found, n=1)
-                hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(found)}"
-                raise CellError(f"endpoint '{endpoint}' has no variant '{each}'", hint=hint)
+            check_variant(endpoint, each, found)
     names = list(dict.fromkeys(names))
     if len(names) < 2:  # noqa: PLR2004 - a comparison has two sides
         told = f"a comparison needs two variants: endpoint '{endpoint}' has {', '.join(found) or 'none'}"

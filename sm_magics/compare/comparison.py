@@ -48,6 +48,8 @@ class Comparison:
         How many rows were enough, None where the comparison was not ended by that.
     interrupted
         Whether it was ended before all rows were sent.
+    gone
+        Whether that was because nobody answered any more.
     column, slices
         The column by which the rows were cut, and each part.
     failures
@@ -62,6 +64,7 @@ class Comparison:
     seconds: float | None
     enough: int | None = None
     interrupted: bool = False
+    gone: bool = False
     column: str = ""
     slices: tuple[Slice, ...] = ()
     costs: Mapping[str, float] = field(default_factory=dict)
@@ -132,6 +135,7 @@ def concluded(
         None if captured else made.seconds,
         made.enough,
         not made.over,
+        made.gone,
         by[0] if by is not None else "",
         parts,
         {

@@ -30,6 +30,7 @@ __all__ = ["Design", "Progress", "Run", "run"]
 
 SHOWN_EVERY = 0.1  # seconds
 HOPELESS = 20  # first requests that all fail: then nothing more is sent
+GONE = 200  # requests in a row that fail: then the endpoint is gone, and what was measured is kept
 MEASURABLE = 20  # answers after which it is known whether the measure takes them
 LOOK_GROWTH = 1.1  # each look has so many times the rows of the one before
 
@@ -109,6 +110,8 @@ class Run:
         How many rows were enough to tell, None where all were sent.
     again
         How many requests failed and were sent once more.
+    gone
+        Whether it ended because nobody answered any more.
     """
 
     design: Design
@@ -118,6 +121,7 @@ class Run:
     seconds: float = 0.0
     enough: int | None = None
     again: int = 0
+    gone: bool = False
     over: bool = False
 
     def __post_init__(self) -> None:
@@ -169,14 +173,15 @@ def run(  # noqa: PLR0913 - what to compare on what, and what is injected
             watching.hopeless(outcome)
             if made.collected.answered == MEASURABLE:
                 _check_measurable(made)
-            if not again and watching.decided(outcome):
+            made.gone = watching.gone(outcome)
+            if made.gone or (not again and watching.decided(outcome)):
                 break
             if clock() - shown >= SHOWN_EVERY:
                 shown = clock()
                 yield Progress(design.endpoint, done, total, len(made.collected.failures), made.seconds)
-        if made.enough is not None:
+        if made.gone or made.enough is not None:
             break
-    made.over = True
+    made.over = not made.gone
     yield Progress(design.endpoint, done, total, len(made.collected.failures), made.seconds)
 
 
@@ -232,6 +237,7 @@ class _Watching:
         self._made = made
         self._failures: dict[str, int] = {}
         self._answered: set[str] = set()
+        self._in_a_row = 0  # failures
         self._waiting: dict[int, int] = {}  # answers that are missing, by place, of places at or after the frontier
         self._frontier = 0  # all places before it are answered by all
         self._look = LEAST_LOOK
@@ -248,6 +254,11 @@ class _Watching:
             told = f"{name} answered none of the first {HOPELESS} rows: {outcome.refusal.message}"
             hint = "see what it prints: %sm_logs " + f"{self._made.design.endpoint} {who}".strip()
             raise InvokeError(told, hint=hint) from outcome.refusal
+
+    def gone(self, outcome: Outcome) -> bool:
+        """Whether so many requests failed in a row that no more are worth sending."""
+        self._in_a_row = 0 if outcome.refusal is None else self._in_a_row + 1
+        return self._in_a_row >= GONE
 
     def decided(self, outcome: Outcome) -> bool:
         """Whether the rows up to the frontier show which variant is better."""

@@ -87,19 +87,23 @@ def slices(
 def _groups(column: NDArray[Any]) -> list[tuple[str, NDArray[np.bool_]]]:
     from pandas import isna
 
-    if column.dtype.kind in "fiu" and len(np.unique(column)) > MOST_SLICES:
-        cuts = np.unique(np.nanquantile(column, np.linspace(0, 1, QUANTILES + 1)[1:-1]))
-        number = np.searchsorted(cuts, column, side="right")
-        ends = [digits(float(each)) for each in cuts]
+    missing = np.asarray(isna(column))
+    if column.dtype.kind in "fiuM" and len(np.unique(column[~missing])) > MOST_SLICES:
+        numbers = column.astype(float)
+        cuts = np.unique(np.quantile(numbers[~missing], np.linspace(0, 1, QUANTILES + 1)[1:-1]))
+        number = np.searchsorted(cuts, numbers, side="right")
+        times = column.dtype.kind == "M"
+        ends = (
+            [str(each)[:16] for each in cuts.astype(column.dtype)] if times else [digits(float(each)) for each in cuts]
+        )
         labels = [
             f"below {ends[0]}",
             *(f"{a} to {b}" for a, b in pairwise(ends)),
             f"from {ends[-1]}",
         ]
-        missing = np.isnan(column.astype(float))
         groups = [(label, (number == at) & ~missing) for at, label in enumerate(labels)]
         return [*groups, *([(NO_VALUE, missing)] if missing.any() else [])]
-    text = np.where(isna(column), NO_VALUE, column.astype(str))
+    text = np.where(missing, NO_VALUE, column.astype(str))
     values, counts = np.unique(text, return_counts=True)
     kept = sorted(values[np.argsort(-counts, kind="stable")[:MOST_SLICES]])
     groups = [(str(value), text == value) for value in kept]

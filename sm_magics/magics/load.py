@@ -64,6 +64,7 @@ class LoadMagics(SmMagics):
         from sm_magics.compare.load import MOST_ROWS, Load
         from sm_magics.rows import SERIALIZERS, each_row
         from sm_magics.spec import resolve
+        from sm_magics.traffic import check_variant
 
         rate = DEFAULT_RATE if given.rps is None else given.rps
         seconds = DEFAULT_SECONDS if given.seconds is None else given.seconds
@@ -77,7 +78,9 @@ class LoadMagics(SmMagics):
         rows = itertools.islice(each_row(data), MOST_ROWS)
         bodies = [SERIALIZERS[given.content_type](row) for row in rows]
         connection = self.session.connection()
-        find_endpoint(connection, given.name)
+        snapshot = find_endpoint(connection, given.name)
+        if given.variant is not None:
+            check_variant(given.name, given.variant, snapshot.shares)
         target = Target(given.name, given.variant, given.content_type)
         check_columns(connection, target, data, self.session.columns)
         return Load(connection, target, bodies, rate=rate, seconds=seconds)

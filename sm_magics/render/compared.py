@@ -104,6 +104,8 @@ def _why(made: Comparison) -> list[str]:
 def _ended(made: Comparison) -> list[str]:
     if made.enough is not None:
         return [f"Ended after {_rows(made.enough)}, which were enough."]
+    if made.gone:
+        return ["It was ended, as nobody answered any more; this is what was measured until then."]
     if made.interrupted:
         return ["It was interrupted; this is what was measured until then."]
     return []
