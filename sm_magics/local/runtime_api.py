@@ -202,9 +202,8 @@ class _Invocation:
         if fault is not None and fault.throttling:
             self._runtime.turn_away(self, _error("ThrottlingException", 400, "Rate exceeded"))
         else:
-            self._runtime.finish(
-                self, 503, _unavailable(self.endpoint)
-            )  # no instance comes back soon, or too many wait
+            why = f": no instance of variant {self.lane.variant} is healthy" if self.lane.down else ""
+            self._runtime.finish(self, 503, _unavailable(self.endpoint, why))  # else too many wait
 
     def _fail(self) -> None:
         text = "The container ended before it answered."  # ours: the service's text is not known
@@ -268,8 +267,8 @@ def _success(answer: Answer, variant: bytes) -> bytes:
     )
 
 
-def _unavailable(endpoint: str) -> bytes:
-    return _error("ServiceUnavailable", 503, f"Endpoint {endpoint} cannot answer right now.")
+def _unavailable(endpoint: str, why: str = "") -> bytes:
+    return _error("ServiceUnavailable", 503, f"Endpoint {endpoint} cannot answer right now{why}.")
 
 
 def request_id() -> bytes:

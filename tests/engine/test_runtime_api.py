@@ -301,6 +301,14 @@ def test_when_too_many_wait_for_an_instance_it_is_unavailable_and_counted(plane)
     assert plane.counted().server_errors == 1
 
 
+def test_where_no_instance_comes_back_it_is_unavailable_at_once_and_says_so(plane):
+    plane.instances["A"].ready = False
+    plane.lanes["A"].down = True
+    status, kind, told = plane.ask().error
+    assert (status, kind) == (503, "ServiceUnavailable")
+    assert told["Message"] == "Endpoint boston cannot answer right now: no instance of variant A is healthy."
+
+
 def test_the_time_in_the_container_is_told_from_the_time_apart_from_it(plane):
     plane.now = 0.25  # the exchange came at 0
     plane.ask()
