@@ -15,7 +15,7 @@ from sm_magics.errors import CellError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["check_variant", "parse_steps", "parse_weights", "stepped"]
+__all__ = ["check_variant", "completed", "parse_steps", "parse_weights", "stepped"]
 
 WHOLE = 100.0  # percent
 
@@ -38,12 +38,10 @@ def check_variant(endpoint: str, variant: str, names: Iterable[str]) -> None:
 def parse_weights(words: Sequence[str], endpoint: str, names: Sequence[str]) -> dict[str, float]:
     """Return the weights that `A=90 B=10` asks for.
 
-    All variants are to be named. Where one is left out, the numbers are percent, and it gets the rest of 100.
-
     Raises
     ------
     CellError
-        When a word is none, a variant unknown, named twice or left out, or nothing would get any traffic.
+        When a word is none, a variant is named twice, or as `completed`.
     """
     given: dict[str, float] = {}
     for word in words:
@@ -51,10 +49,27 @@ def parse_weights(words: Sequence[str], endpoint: str, names: Sequence[str]) -> 
         if not equals:
             hint = f"write {variant}=90, or move its share in steps: {variant} --steps 10,50,100 --every 5m"
             raise CellError(f"'{word}' says no share", hint=hint)
-        check_variant(endpoint, variant, names)
         if variant in given:
             raise CellError(f"variant '{variant}' has two shares", hint="keep one of the two")
+        check_variant(endpoint, variant, names)
         given[variant] = _share(word, number)
+    return completed(given, endpoint, names)
+
+
+def completed(shares: Mapping[str, float], endpoint: str, names: Sequence[str]) -> dict[str, float]:
+    """Return the weight of each variant, by the shares of all of them or of all but one.
+
+    Where one is left out, the shares are percent, and it gets the rest of 100.
+
+    Raises
+    ------
+    CellError
+        When a variant is unknown, or more than one left out; a share is none, or nothing would get any traffic.
+    """
+    given: dict[str, float] = {}
+    for variant, share in shares.items():
+        check_variant(endpoint, variant, names)
+        given[variant] = _share(f"{variant}={share}", str(share))
     left = [each for each in names if each not in given]
     if len(left) > 1:
         raise CellError(

@@ -86,5 +86,25 @@ class TestLookingAgain:
         assert caught.value.hint == "ep = %sm_status boston"
 
 
+class TestChanging:
+    def test_traffic_promotion_and_back_again(self, deployer, connection, name):
+        deployer.run(name, "variants: {A: $linear, B: $xgb}")
+        ep = seen(connection, look(connection, name), {})
+        moved = ep.traffic({"A": 90})
+        assert {key: share.weight for key, share in moved.snapshot.shares.items()} == {"A": 90.0, "B": 10.0}
+        assert "Done and verified: UpdateEndpointWeightsAndCapacities." in str(moved)
+        assert [each.name for each in moved.promote("B").snapshot.variants] == ["B"]
+        assert [each.state for each in ep.history().versions] == ["replaced by 2", "serves"]
+        assert [each.name for each in ep.rollback().snapshot.variants] == ["A", "B"]
+        assert [each.name for each in ep.rollback(2).snapshot.variants] == ["B"]
+
+    def test_what_there_is_not_is_refused_and_nothing_done(self, ep, connection, noting_writes):
+        with noting_writes(connection) as made:
+            for act in (lambda: ep.traffic({"C": 1}), lambda: ep.promote("C"), lambda: ep.rollback(99)):
+                with pytest.raises(CellError):
+                    act()
+        assert made == []
+
+
 def test_users_go_by_the_wanted_weights():
     assert {Endpoint(OWN, None, "here").variant_for(each) for each in range(20)} == {"A"}

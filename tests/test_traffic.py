@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sm_magics.errors import CellError
-from sm_magics.traffic import check_variant, parse_steps, parse_weights, stepped
+from sm_magics.traffic import check_variant, completed, parse_steps, parse_weights, stepped
 
 NAMES = ("Linear-Model", "XGB-Model")
 WEIGHTS = st.dictionaries(st.sampled_from("ABCDE"), st.floats(0, 1e6), min_size=2)
@@ -43,6 +43,11 @@ class TestWeights:
     )
     def test_what_cannot_be_is_refused(self, words, told):
         assert told in refused(parse_weights, words, "boston", NAMES)
+
+    def test_shares_may_come_as_numbers(self):
+        assert completed({"XGB-Model": 25}, "boston", NAMES) == {"Linear-Model": 75.0, "XGB-Model": 25.0}
+        assert "'-1' is no share" in refused(completed, {"XGB-Model": -1}, "boston", NAMES)
+        assert "did you mean" in refused(completed, {"XGB-Modle": 1}, "boston", NAMES)
 
     def test_more_than_one_left_out_is_refused(self):
         assert "nothing is said of B and C" in refused(parse_weights, ["A=1"], "boston", ("A", "B", "C"))

@@ -77,8 +77,10 @@ def at_once(steps: Plan) -> Plan:
 
 
 def config_of(answer: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what would make a config anew, by what DescribeEndpointConfig says of it."""
-    return {key: value for key, value in answer.items() if key not in ANSWER_ONLY and value not in (None, [], {})}
+    """Return what would make a config anew, by what DescribeEndpointConfig says of it, without what says nothing."""
+    return {
+        key: value for key, value in answer.items() if key not in ANSWER_ONLY and value not in (None, [], {}, False)
+    }
 
 
 def _own_tags(tags: Mapping[str, str]) -> dict[str, str]:

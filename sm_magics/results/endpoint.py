@@ -10,14 +10,16 @@ from sm_magics.render.shown import Shown
 from sm_magics.results.invoked import Invoked
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from sm_magics.clock import Clock
     from sm_magics.connection import Connection
+    from sm_magics.events import Event
     from sm_magics.explain import LogTail
     from sm_magics.plan import Action
     from sm_magics.render.view import View
     from sm_magics.results.compared import Compared
+    from sm_magics.results.history import History
     from sm_magics.watch import Snapshot
 
 __all__ = ["Endpoint", "seen"]
@@ -170,6 +172,77 @@ class Endpoint(Shown):
 
         told = {"data": data, "target": target, "metric": metric, **options}
         return Compared(compared(self.reached_by, self.name, told))
+
+    def traffic(self, shares: Mapping[str, float], timeout: float = 3600.0) -> Endpoint:
+        """Give each variant its share of the traffic, in place, and return the endpoint once that is verified.
+
+        Raises
+        ------
+        CellError
+            When a variant is unknown or left out: one may be, and then shares are percent, and it gets the rest.
+        PlanError, ServiceError, DeployError
+            As `%sm_traffic`.
+        """
+        from sm_magics.clock import Clock
+        from sm_magics.shifting import shift
+        from sm_magics.traffic import completed
+
+        weights = completed(shares, self.name, [each.name for each in self.refresh().snapshot.variants])
+        return self._reached(shift(self.reached_by, self.name, weights, Clock(), timeout=timeout))
+
+    def promote(self, variant: str, instances: int | None = None, timeout: float = 3600.0) -> Endpoint:
+        """Make one variant the only one, and return the endpoint once that is verified; the others' models are kept.
+
+        Raises
+        ------
+        CellError
+            When there is no such variant.
+        PlanError, ServiceError, DeployError
+            As `%sm_promote`.
+        """
+        from sm_magics.clock import Clock
+        from sm_magics.traffic import check_variant
+        from sm_magics.versions import promote
+
+        check_variant(self.name, variant, [each.name for each in self.refresh().snapshot.variants])
+        events = promote(self.reached_by, self.name, variant, Clock(), instances=instances, timeout=timeout)
+        return self._reached(events)
+
+    def rollback(self, to: str | int | None = None, timeout: float = 3600.0) -> Endpoint:
+        """Go back to the config before, or to one by its name or number, and return the endpoint once that is verified.
+
+        Raises
+        ------
+        CellError
+            When there is none to go back to.
+        PlanError, ServiceError, DeployError
+            As `%sm_rollback`.
+        """
+        from sm_magics.clock import Clock
+        from sm_magics.versions import chosen, rollback
+
+        version = chosen(self.name, self.history().versions, None if to is None else str(to))
+        return self._reached(rollback(self.reached_by, self.name, version, Clock(), timeout=timeout))
+
+    def history(self) -> History:
+        """Return the configs that it has and had, the oldest first.
+
+        Raises
+        ------
+        SmError
+            When it is gone, or the service does not answer.
+        """
+        from sm_magics.results.history import History
+        from sm_magics.versions import history
+
+        now = self.refresh().snapshot
+        return History(self.name, history(self.reached_by, now), now.failure_reason)
+
+    def _reached(self, events: Iterator[Event]) -> Endpoint:
+        from sm_magics.events import Called
+
+        done = [each.action for each in events if isinstance(each, Called)]
+        return replace(self.refresh(), done=done)
 
     def refresh(self) -> Endpoint:
         """Return the endpoint as it is now.
