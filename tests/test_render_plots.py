@@ -92,7 +92,7 @@ def test_the_file_is_a_png_without_background_and_the_same_each_time(latency):
     pixels = matplotlib.image.imread(io.BytesIO(made), format="png")
     assert pixels.shape[1] == round(plots.WIDTH * plots.DPI)
     assert pixels[0, 0, 3] == pixels[-1, -1, 3] == 0
-    assert pixels[..., 3].max() == 1
+    assert pixels[..., 3].max() > 0.95  # of few colours
     assert len(made) < 100_000
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sm_magics.amounts import duration
-from sm_magics.compare.statistics import LEAST_ROWS, MANY_APART, MANY_ROWS
+from sm_magics.compare.statistics import ALPHA, MANY_APART, MANY_ROWS
 from sm_magics.compare.verdict import digits
 from sm_magics.render.view import Badge, Column, Facts, Note, Picture, Table, View, bar
 from sm_magics.target import percent
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from sm_magics.render.view import Block
 
 __all__ = ["comparison", "progress", "summary"]
+
+LEAST_DRAWN = 20  # rows: fewer are better read than seen
 
 _BADGES = {
     "same": ("no difference", "plain"),
@@ -47,7 +49,7 @@ def comparison(made: Comparison, *, pictures: bool) -> View:
         blocks.append(_slices(made))
     if made.disagreements:
         blocks.append(_disagreements(made))
-    if pictures and min(map(len, made.samples)) >= LEAST_ROWS:
+    if pictures and min(map(len, made.samples)) >= LEAST_DRAWN:
         from sm_magics.render import compared_plots
 
         told = f"Predictions, errors and latencies of {' and '.join(each.variant for each in made.samples)}"
@@ -197,7 +199,8 @@ def _told(found: Difference | None, made: Comparison) -> str:
     if found is None or not math.isfinite(found.p) or made.design.measure is None:
         return "too few rows"
     if not found.shown:
-        return f"may be chance (p = {_p(found.p)})"
+        uneven = ", and its interval has zero" if found.p < ALPHA else ""  # a few rows weigh much
+        return f"may be chance (p = {_p(found.p)}{uneven})"
     better = found.first if made.design.measure.wins(found.value) else found.second
     return f"{better} is better (p {_p(found.p) if found.p < 0.001 else '= ' + _p(found.p)})"  # noqa: PLR2004
 

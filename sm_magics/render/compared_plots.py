@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from sm_magics.render.plots import COLOURS, DPI, INK, WIDTH, plain
+from sm_magics.render.plots import COLOURS, INK, WIDTH, plain, saved
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,9 +25,7 @@ MARKERS = "osD^vP*X<>"  # told apart without colours, too
 
 def png(made: Comparison) -> bytes:
     """Return the picture of `figure` as a PNG file."""
-    stream = io.BytesIO()
-    figure(made).savefig(stream, format="png", dpi=DPI, transparent=True, metadata={"Software": None})
-    return stream.getvalue()
+    return saved(figure(made))
 
 
 def figure(made: Comparison) -> Any:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.amounts import duration
@@ -123,8 +122,6 @@ def figure(tally: Tally) -> Any:
 
 
 def _png(tally: Tally) -> bytes:
-    from sm_magics.render.plots import DPI
+    from sm_magics.render.plots import saved
 
-    stream = io.BytesIO()
-    figure(tally).savefig(stream, format="png", dpi=DPI, transparent=True, metadata={"Software": None})
-    return stream.getvalue()
+    return saved(figure(tally))
