@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from sm_magics.events import Stepping
 from sm_magics.render import html, text, views
-from sm_magics.render.watching import summary, watching
+from sm_magics.render.watching import held, stepping, summary, watching
 from sm_magics.watch import AlarmState, Snapshot, VariantState
 
 ARN = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/boston"
@@ -199,3 +200,16 @@ def test_a_serverless_variant_is_told_without_a_number_of_instances():
     alone = Snapshot("boston", ARN, "Creating", "c", (), "c", (VariantState("A", 0.0, 1.0, 0, None, "Creating"),))
     assert summary(alone) == "A starting"
     assert lines(alone)[-1].split() == ["A", "starting"]
+
+
+class TestSteps:
+    AT = Stepping("boston", "B", 10, 90.0, (10, 50, 100))
+
+    def test_the_card_has_the_share_the_time_and_what_comes_next(self):
+        told = " ".join(text.render(stepping(self.AT)).split())
+        assert told.startswith("Traffic of boston · stepping share █░░░░░░░░░ 10 % held for")
+        assert told.endswith("B has 10 % of the traffic; next 50 %, then 100 %")
+
+    def test_the_line_has_no_time_so_that_it_is_told_once(self):
+        assert held(self.AT) == held(Stepping("boston", "B", 10, 30.0, (10, 50, 100)))
+        assert held(Stepping("boston", "B", 100, 1.0, (50, 100))) == "B has 100 % of the traffic; the last step"
