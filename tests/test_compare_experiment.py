@@ -98,6 +98,26 @@ def test_what_cannot_be_measured_is_told_before_all_rows_are_sent():
     assert len(variants.sent) < 50
 
 
+@pytest.mark.parametrize(
+    ("hook", "call", "told"),
+    [
+        ("serialize", 7, "while --serialize made the body of row 22"),
+        ("parse", 14, "while --parse read the answer of B to row 22: '19.002937560056054'"),
+    ],
+)
+def test_a_function_of_the_user_that_fails_says_at_which_row(hook, call, told):
+    turns = itertools.count()
+
+    def fails(made):
+        if next(turns) == call:
+            raise ValueError("oh")
+        return b"%g" % made[0] if hook == "serialize" else float(made.body)
+
+    with pytest.raises(ValueError, match="oh") as caught:
+        compared(30, **{hook: fails}, order=np.arange(30)[::-1])
+    assert caught.value.__notes__ == [told]
+
+
 def test_an_interrupt_keeps_what_was_measured():
     def interrupted(x):
         if x == 40:

@@ -70,6 +70,13 @@ def test_that_nobody_answered_any_more_is_said():
     assert "A for 100 of 150 rows, B for 100 of 150 rows" in told
 
 
+def test_a_slice_that_a_measure_says_nothing_of_has_not_too_few_rows():
+    truths = np.arange(60) % 2
+    answers = {"A": lambda x: x % 2 * 0.6 + 0.01 * (x % 7), "B": lambda x: 0.5 + 0.01 * (x % 3)}
+    made, _, _ = compared(60, answers=answers, truths=truths, measure=measure_of("auc"), by=("side", truths))
+    assert shown(made).count("not a number") == 2
+
+
 def test_costs_and_slices():
     made, _, _ = compared(60, prices={"A": 0.115, "B": 0.23}, by=("half", np.array(["low", "high"] * 30)))
     told = shown(made)

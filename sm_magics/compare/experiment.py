@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -127,6 +128,10 @@ class Run:
     def __post_init__(self) -> None:
         self.collected = Collected(self.design.variants)
 
+    def row(self, place: int) -> int:
+        """Return the row of the data that is sent at a place."""
+        return place if self.order is None else int(self.order[place])
+
 
 def run(  # noqa: PLR0913 - what to compare on what, and what is injected
     connection: Connection,
@@ -161,7 +166,7 @@ def run(  # noqa: PLR0913 - what to compare on what, and what is injected
     watching = _Watching(made)
     failed: list[Request] = []
     done = 0
-    for requests in (_requests(design, itertools.islice(rows, count)), failed):
+    for requests in (_requests(made, itertools.islice(rows, count)), failed):
         again = requests is failed
         for outcome in sending(connection, target, iter(list(failed) if again else requests), **options):
             done += not again
@@ -193,17 +198,28 @@ def _ordered(data: Any, order: NDArray[np.int64]) -> Any:
     return data[order] if hasattr(data, "shape") else [data[place] for place in order]
 
 
-def _requests(design: Design, rows: Iterable[Sequence[Any]]) -> Iterator[Request]:
+def _requests(made: Run, rows: Iterable[Sequence[Any]]) -> Iterator[Request]:
     """Yield the requests: numbered by place, and in pairs by place and variant."""
-    names = design.variants
+    design, names = made.design, made.design.variants
     for place, row in enumerate(rows):
-        body = design.serialize(row)
+        with _noted(f"while --serialize made the body of row {made.row(place)}"):
+            body = design.serialize(row)
         if not design.pairs:
             yield Request(place, body)
             continue
         for at in range(len(names)):
             which = (place + at) % len(names)  # who is asked first changes with each row, so that none gains by it
             yield Request(place * len(names) + which, body, names[which])
+
+
+@contextmanager
+def _noted(doing: str) -> Iterator[None]:
+    """Have what a user's function raises say at which row it did."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(doing)
+        raise
 
 
 def _place(design: Design, number: int) -> int:
@@ -218,7 +234,8 @@ def _keep(made: Run, outcome: Outcome) -> None:
     answer = outcome.answer()
     if outcome.request.variant is None:  # sent again, it may be another variant that answers
         made.collected.failures.pop((place, ""), None)
-    prediction = made.design.parse(answer)
+    with _noted(f"while --parse read the answer of {answer.variant} to row {made.row(place)}: {answer.body[:200]!r}"):
+        prediction = made.design.parse(answer)
     made.collected.add(place, outcome.request.variant or answer.variant, prediction, outcome.seconds)
 
 

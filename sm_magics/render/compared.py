@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sm_magics.amounts import duration
-from sm_magics.compare.statistics import ALPHA, MANY_APART, MANY_ROWS
+from sm_magics.compare.statistics import ALPHA, LEAST_ROWS, MANY_APART, MANY_ROWS
 from sm_magics.compare.verdict import digits
 from sm_magics.render.view import Badge, Column, Facts, Note, Picture, Table, View, bar
 from sm_magics.target import percent
@@ -197,7 +197,7 @@ def _slices(made: Comparison) -> Table:
 
 def _told(found: Difference | None, made: Comparison) -> str:
     if found is None or not math.isfinite(found.p) or made.design.measure is None:
-        return "too few rows"
+        return "too few rows" if found is None or found.rows < LEAST_ROWS else "not a number"
     if not found.shown:
         uneven = ", and its interval has zero" if found.p < ALPHA else ""  # a few rows weigh much
         return f"may be chance (p = {_p(found.p)}{uneven})"
