@@ -17,6 +17,7 @@ from sm_magics.metrics import Span, read
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+    from sm_magics.compare.asked import Asked
     from sm_magics.connection import Connection
     from sm_magics.metrics import Used
 
@@ -150,20 +151,21 @@ class Quality:
 
     def __init__(self, connection: Connection, told: Mapping[str, Any], newcomer: str) -> None:
         self._connection, self._told, self._newcomer = connection, told, newcomer
-        self._measured = False
+        self._next: Asked | None = None
 
     def begin(self) -> None:
-        """Measure anew in the next step."""
-        self._measured = False
+        """Measure anew in the next step; what cannot be compared is refused now."""
+        from sm_magics.compare.asked import asked
+
+        self._next = asked(self._connection, self._told, {})
 
     def trouble(self) -> str | None:
         """Return the verdict where the newcomer is worse, None where it is not, or was measured in this step."""
-        from sm_magics.compare.asked import asked, compare
+        from sm_magics.compare.asked import compare
 
-        if self._measured:
+        wanted, self._next = self._next, None
+        if wanted is None:
             return None
-        self._measured = True
-        wanted = asked(self._connection, self._told, {})
         try:
             for _ in wanted.progress:
                 pass

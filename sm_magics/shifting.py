@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
 from sm_magics.deploy import change, observe_endpoint
-from sm_magics.errors import DeployError, ServiceError
+from sm_magics.errors import DeployError, SmError
 from sm_magics.events import Reached, Stepping
 from sm_magics.plan import Plan, reweigh
 from sm_magics.target import Share, percent
@@ -111,7 +111,7 @@ def _held(course: Course, share: float, clock: Clock, guard: Guard | None) -> Ge
                 return worse
         if guard is not None:
             guard.begin()
-    except ServiceError as error:
+    except SmError as error:
         return f"it can no longer be watched ({error.message})"
     return None
 

@@ -144,12 +144,20 @@ class TestOnTheEngine:
             worse.begin()
             assert worse.trouble().startswith("Linear-Model is better: rmse")
             assert worse.trouble() is None
+        better.begin()
         assert better.trouble() is None
+
+    def test_rows_without_their_truths_are_refused_before_anything_is_moved(self, connection, served, data):
+        weights = {"Linear-Model": 4.0, "XGB-Model": 1.0}
+        few = guards(connection, served, "XGB-Model", weights, ["rmse"], looks=5, data=data[0], target=data[1][:1])
+        with pytest.raises(CellError):
+            few.begin()
 
     def test_one_that_does_not_answer_is_worse(self, deployer, connection, name, data):
         deployer.run(name, TWO)
         carry_out(connection, name, Asked("B", (Fault("5xx", "B", percentage=100.0),)))
         found = guards(connection, name, "B", {"A": 1.0, "B": 0.0}, ["rmse"], looks=5, data=data[0], target=data[1])
+        found.begin()
         assert "answered none of the first" in found.trouble()
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from sm_magics.clock import Clock
 from sm_magics.deploy import observe_endpoint
-from sm_magics.errors import DeployError, PlanError, ServiceError
+from sm_magics.errors import CellError, DeployError, PlanError, ServiceError
 from sm_magics.events import Reached, Stepping
 from sm_magics.plan import reweigh
 from sm_magics.shifting import LOOKS, Course, course_plan, shift, step
@@ -145,6 +145,7 @@ class TestGuard:
         [
             ("all of it failed", "at 50 %: all of it failed"),
             (ServiceError("GetMetricData", "Throttling", "Rate exceeded", {}), "at 50 %: it can no longer be watched"),
+            (CellError("rmse takes numbers"), "at 50 %: it can no longer be watched (rmse takes numbers)"),
         ],
     )
     def test_one_that_is_worse_is_taken_back(self, deployer, connection, name, quick, found, told):
