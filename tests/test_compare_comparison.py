@@ -45,6 +45,12 @@ def test_a_thousand_answers_cost_what_the_instances_do_for_their_time():
     assert made.costs == {"A": pytest.approx(3.6 / 3600 * float(made.samples[0].seconds.mean()) * 1000)}
 
 
+def test_data_that_ends_before_the_truths_is_told():
+    made, _, _ = compared(60, data=iter(np.arange(50.0)[:, None].tolist()))
+    assert made.verdict.cautions == ("--data had 50 rows, and --target has 60 values: they may not belong together.",)
+    assert compared(60, data=iter(np.arange(70.0)[:, None].tolist()))[0].verdict.cautions == ()
+
+
 def test_rows_are_cut_by_a_column():
     made, _, _ = compared(60, by=("half", np.array(["low"] * 30 + ["high"] * 30)))
     assert made.column == "half"

@@ -136,6 +136,11 @@ def test_the_picture_fits_what_is_predicted(kind):
     assert picture.draw().startswith(b"\x89PNG")
 
 
+def test_many_rows_are_drawn_as_few_points():
+    figure = compared_plots.figure(compared(700)[0])
+    assert [len(each.get_offsets()) for each in figure.axes[0].collections] == [compared_plots.MOST_POINTS] * 2
+
+
 def test_few_rows_have_no_picture():
     view = card.comparison(compared(4)[0], pictures=True)
     assert not [each for each in view.blocks if isinstance(each, Picture)]

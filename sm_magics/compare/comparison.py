@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -109,6 +109,7 @@ def concluded(
     if made.order is not None:
         samples = tuple(_in_order(each, made.order) for each in samples)
         failures = {(int(made.order[place]), name): why for (place, name), why in failures.items()}
+    short = _short(made)
     names = [each.variant for each in samples]  # more than the design's where an update brought one
     weights = None if design.pairs or captured else {**dict.fromkeys(names, 0.0), **design.weights}
     verdict = judge(
@@ -121,6 +122,7 @@ def concluded(
         again=made.again,
         rng=np.random.default_rng(design.seed),
     )
+    verdict = replace(verdict, cautions=(*short, *verdict.cautions))
     measure = design.measure
     compared = shared(samples) if design.pairs else samples
     parts: tuple[Slice, ...] = ()
@@ -145,6 +147,19 @@ def concluded(
         },
         failures,
     )
+
+
+def _short(made: Run) -> list[str]:
+    """Return a caution where data of no known length ended before the truths did: they may be of other rows."""
+    if made.truths is None or not made.over or made.enough is not None:
+        return []
+    failed = np.array([place for place, _ in made.collected.failures], dtype=np.int64)
+    rows = np.unique(np.concatenate([failed, *(each.rows for each in made.collected.samples(None))]))
+    if len(rows) >= len(made.truths):
+        return []
+    return [
+        f"--data had {len(rows):,} rows, and --target has {len(made.truths):,} values: they may not belong together."
+    ]
 
 
 def _in_order(sample: Sample, order: NDArray[np.int64]) -> Sample:
