@@ -15,7 +15,6 @@ import unicodedata
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cache, cached_property
-from html import unescape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -175,9 +174,16 @@ def load(service: str, operations: tuple[str, ...] = ()) -> ServiceModel:
             f"botocore has no service model for '{service}'",
             hint="reinstall it: pip install --force-reinstall botocore",
         )
-    raw = found[-1].read_bytes()
-    document = json.loads(gzip.decompress(raw) if found[-1].suffix == ".gz" else raw)
-    return ServiceModel(_pruned(document, operations) if operations else document)
+    if not operations:
+        return ServiceModel(_read(found[-1]))
+    kept = json.dumps(_pruned(_read(found[-1]), operations))
+    return ServiceModel(json.loads(kept))  # made anew: what is kept of a large document would hold all of its pages
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    raw = path.read_bytes()
+    document: Mapping[str, Any] = json.loads(gzip.decompress(raw) if path.suffix == ".gz" else raw)
+    return document
 
 
 def snake_case(name: str) -> str:
@@ -187,6 +193,8 @@ def snake_case(name: str) -> str:
 
 def summary(documentation: str) -> str:
     """Return the first sentence of a shape's documentation as plain text."""
+    from html import unescape  # noqa: PLC0415 - half a megabyte that the engine does without
+
     text = unescape(re.sub(r"<[^>]*>", " ", documentation))
     text = re.sub(r"\s+([.,;:)])", r"\1", " ".join(text.split()))
     return re.split(r"(?<=[a-z0-9)])\.(?=\s|$)", text, maxsplit=1)[0]

@@ -25,6 +25,7 @@ import uvloop
 from sm_magics import __version__
 from sm_magics.errors import EngineError
 from sm_magics.local.engine import Engine, Settings
+from sm_magics.local.memory import settle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -94,6 +95,7 @@ async def _main(settings: Settings, say: TextIO) -> None:
         _write_private(told, json.dumps(asdict(about)))
         say.write(json.dumps(asdict(about)) + "\n")
         say.flush()
+        settle()
 
     await engine.serve(listener, ready)
 

@@ -15,7 +15,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import gc
 import json
 import mmap
 import os
@@ -27,6 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from sm_magics.local import containers, worker
+from sm_magics.local.memory import settle
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -110,8 +110,7 @@ class Template:
         if kind is not None and kind.name not in self._preloaded:
             self._preloaded.add(kind.name)
             kind.preload()
-            gc.collect()
-            gc.freeze()  # what is here now is shared by every worker and need not be looked at again
+            settle()
 
     def _become_worker(self, order: Mapping[str, Any], connection: int, log: int, shared: int) -> NoReturn:
         status = 1

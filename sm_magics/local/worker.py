@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from sm_magics.local.containers.contract import LoadError, Request, Response
+from sm_magics.local.memory import settle
 from sm_magics.local.messages import Messages
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ class Unloaded:
 def serve(connection: socket.socket, load: Callable[[], Container], begun: memoryview[int]) -> None:
     """Load the model and answer requests on `connection` until it ends; count in `begun` those begun with."""
     container = _loaded(load)
+    settle()
     begun[0] = 0
     messages = Messages(_request_head)
     connection.settimeout(None)
