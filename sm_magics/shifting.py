@@ -52,10 +52,11 @@ def shift(  # noqa: PLR0913 - as deploy
     weights: Mapping[str, float],
     clock: Clock,
     *,
+    counts: Mapping[str, int] | None = None,
     wait: bool = True,
     timeout: float = 3600.0,
 ) -> Iterator[Event]:
-    """Give each variant its weight, and yield what happens on the way, as a deployment does.
+    """Give each variant its weight, and as many instances as `counts` says, and yield what happens on the way.
 
     Raises
     ------
@@ -67,7 +68,7 @@ def shift(  # noqa: PLR0913 - as deploy
         return observe_endpoint(connection, endpoint)
 
     def make(live: Live) -> Plan:
-        return reweigh(endpoint, live, weights)
+        return reweigh(endpoint, live, weights, counts)
 
     yield from change(connection, endpoint, look, make, clock, wait=wait, timeout=timeout)
 

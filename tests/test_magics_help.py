@@ -19,6 +19,7 @@ MAGICS = [
     "sm_logs",
     "sm_metrics",
     "sm_model",
+    "sm_panel",
     "sm_promote",
     "sm_rollback",
     "sm_status",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sm_magics.render.view import View
 
-__all__ = ["Card", "Display", "Lines", "Nothing", "choose"]
+__all__ = ["Card", "Display", "Lines", "Nothing", "choose", "told"]
 
 FIRST_SHOWN_SECONDS = 1.0  # what is over sooner needs no card
 UPDATE_SECONDS = 0.2
@@ -50,7 +50,7 @@ class Lines:
         self._last = ""
 
     def show(self, event: object) -> None:
-        text = _line(event)
+        text = told(event)
         if text and (text != self._last or isinstance(event, Printed)):
             self._write(text + "\n")
             self._last = text
@@ -154,7 +154,8 @@ def _view(event: object) -> View | None:
             return None
 
 
-def _line(event: object) -> str:  # noqa: PLR0911 - a line for each kind
+def told(event: object) -> str:  # noqa: PLR0911 - a line for each kind
+    """Return what happens as a line of text, nothing where it is not worth one."""
     match event:
         case Planned(plan):
             count = len(plan.actions)
@@ -164,9 +165,9 @@ def _line(event: object) -> str:  # noqa: PLR0911 - a line for each kind
         case Called():
             return ""
         case Seen(snapshot, earlier):
-            told = "" if snapshot.settled else watching.summary(snapshot)
+            how = "" if snapshot.settled else watching.summary(snapshot)
             whose = ", as asked for before: waiting for it first" if earlier and not snapshot.settled else ""
-            return f"{snapshot.name}: {snapshot.status}" + (f" ({told})" if told else "") + whose
+            return f"{snapshot.name}: {snapshot.status}" + (f" ({how})" if how else "") + whose
         case Progress():
             return compared.summary(event)
         case Stepping():

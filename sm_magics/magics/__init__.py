@@ -15,6 +15,7 @@ from sm_magics.magics.invoke import InvokeMagics
 from sm_magics.magics.load import LoadMagics
 from sm_magics.magics.model import ModelMagics
 from sm_magics.magics.observe import ObserveMagics
+from sm_magics.magics.panel import PanelMagics
 from sm_magics.magics.session import Session
 from sm_magics.magics.traffic import TrafficMagics
 from sm_magics.magics.versions import VersionsMagics
@@ -28,6 +29,7 @@ FAMILIES = (
     CompareMagics,
     TrafficMagics,
     VersionsMagics,
+    PanelMagics,
     LoadMagics,
     ObserveMagics,
     FaultMagics,

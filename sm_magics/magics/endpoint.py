@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     import argparse
 
     from sm_magics.connection import Connection
-    from sm_magics.results import Endpoint, EndpointTable
+    from sm_magics.results import Endpoint, EndpointTable, Watched
     from sm_magics.watch import Snapshot
 
 __all__ = ["CELL_BEGINS", "EndpointMagics", "find_endpoint", "refuse"]
 
+_live = flag("--live", what="keep the table of all endpoints up to date")
 CELL_BEGINS = 2  # the line of a cell on which the body of a cell magic begins
 
 
@@ -73,7 +74,7 @@ class EndpointMagics(DeployingMagics):
         )
         return self._follow(given, connection, events)
 
-    @magic("line", name("the endpoint; all of them without", optional=True), waiting, quiet, output)
+    @magic("line", name("the endpoint; all of them without", optional=True), _live, waiting, quiet, output)
     def sm_status(self, given: argparse.Namespace, _cell: str | None) -> Any:
         """Show an endpoint, or the table of all endpoints; with --wait, once it has settled.
 
@@ -84,7 +85,8 @@ class EndpointMagics(DeployingMagics):
 
         if given.name is None:
             refuse(given, "name the endpoint to wait for", wait=None, timeout=None)
-            return self._table()
+            return self._table(live=given.live)
+        refuse(given, f"%sm_panel {given.name} shows one endpoint live", live=False)
         if not given.wait:
             refuse(given, "it goes with --wait", wait=None, timeout=None)
         connection = self.session.connection()
@@ -127,14 +129,23 @@ class EndpointMagics(DeployingMagics):
         connection = self.session.connection()
         return Listing(inventory(connection), connection.label)
 
-    def _table(self) -> EndpointTable:
-        from sm_magics.results import EndpointTable
+    def _table(self, *, live: bool) -> EndpointTable | Watched:
+        from sm_magics.results import EndpointTable, Watched
         from sm_magics.watch import look
 
         connection = self.session.connection()
         pages = connection.pages("ListEndpoints", SortBy="Name", SortOrder="Ascending")
         snapshots = [look(connection, row["EndpointName"]) for page in pages for row in page["Endpoints"]]
-        return EndpointTable(tuple(filter(None, snapshots)), connection.label)
+        table = EndpointTable(tuple(filter(None, snapshots)), connection.label)
+        if not live:
+            return table
+
+        def make() -> Any:
+            from sm_magics.live.board import Board
+
+            return Board(self.session.poller())
+
+        return Watched(table.view(), None, self.session.live(make))
 
     def _show(self, endpoint: str) -> Endpoint:
         from sm_magics.resolve import spec_of

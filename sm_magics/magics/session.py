@@ -6,6 +6,8 @@ import argparse
 import os
 import sys
 from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.clock import Clock
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
 
     from sm_magics.compare.load import Load
     from sm_magics.connection import Connection
+    from sm_magics.live.poller import Poller
 
 __all__ = ["DISPLAYS", "Session", "Settings"]
 
@@ -82,6 +85,8 @@ class Session:
     connect: Callable[[], Connection] | None = None
     clock: Clock = field(default_factory=Clock)
     _connection: Connection | None = None
+    _pollers: dict[int, Poller] = field(default_factory=dict)
+    _shown: dict[object, Any] = field(default_factory=dict)  # what is live, by the cell that shows it
 
     @property
     def variables(self) -> Mapping[str, Any]:
@@ -115,6 +120,42 @@ class Session:
         """End what goes on in the background."""
         for load in self.loads.values():
             load.stop()
+        for poller in self._pollers.values():
+            poller.close()
+
+    @property
+    def in_kernel(self) -> bool:
+        """Whether the shell is a kernel's, so that there may be a front end with widgets."""
+        return hasattr(self.shell, "kernel")
+
+    def poller(self) -> Poller:
+        """Return who looks at the endpoints of the connection, for all that is live."""
+        from sm_magics.live.poller import Poller
+
+        connection = self.connection()
+        return self._pollers.setdefault(id(connection), Poller(connection, self.clock))
+
+    def live(self, make: Callable[[], Any]) -> Callable[[], Mapping[str, Any]] | None:
+        """Return what makes the bundle of a live display's widget, once; None where records are all that is shown.
+
+        A cell that is run again ends what it showed before.
+        """
+        if not self.in_kernel or self.settings.display not in {"auto", "live"} or find_spec("ipywidgets") is None:
+            return None
+
+        @cache
+        def made() -> Any:
+            cell = (self.shell.get_parent().get("metadata") or {}).get("cellId") or object()
+            if cell in self._shown:
+                self._shown.pop(cell).close()
+            shown = self._shown[cell] = make()
+            return shown
+
+        def bundle() -> Mapping[str, Any]:
+            shown: Mapping[str, Any] = made().widget._repr_mimebundle_()
+            return shown
+
+        return bundle
 
     def follow(self, events: Iterable[Any], given: argparse.Namespace, *, calm: bool = False) -> list[Any]:
         """Show events while they happen, and return them; of looks that follow each other only the last.

@@ -16,8 +16,10 @@ if TYPE_CHECKING:
 __all__ = ["reweigh"]
 
 
-def reweigh(endpoint: str, live: Live, weights: Mapping[str, float]) -> Plan:
+def reweigh(endpoint: str, live: Live, weights: Mapping[str, float], counts: Mapping[str, int] | None = None) -> Plan:
     """Return the call that gives each variant of a live endpoint its weight, in place; none where they have them.
+
+    A variant gets as many instances as `counts` says, and keeps what it has where that says nothing.
 
     Raises
     ------
@@ -34,5 +36,5 @@ def reweigh(endpoint: str, live: Live, weights: Mapping[str, float]) -> Plan:
         raise PlanError(told, hint="they were changed meanwhile: look at it, and run the cell again")
     if not any(weights.values()):
         raise PlanError("all weights are 0: no variant would get any traffic")
-    wanted = {name: Share(weights[name], share.count) for name, share in live.shares.items()}
+    wanted = {name: Share(weights[name], (counts or {}).get(name, share.count)) for name, share in live.shares.items()}
     return Plan(endpoint, live.config_name, wanted, tuple(reshare(endpoint, wanted, live)))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from sm_magics.amounts import duration
 from sm_magics.render.view import Badge, Code, Column, Facts, Note, Table, View, badge, bar
-from sm_magics.render.watching import update
+from sm_magics.render.watching import summary, update
 from sm_magics.target import percent
 
 if TYPE_CHECKING:
@@ -180,8 +180,8 @@ def _number(value: float | None) -> str:
     return "" if value is None else f"{value:g}"
 
 
-def endpoints(snapshots: Iterable[Snapshot], where: str) -> View:
-    """Return the table of all endpoints of a connection."""
+def endpoints(snapshots: Iterable[Snapshot], where: str, *, live: bool = False) -> View:
+    """Return the table of all endpoints of a connection; a live one says what those are at that move."""
     rows = tuple(
         (
             each.name,
@@ -189,16 +189,18 @@ def endpoints(snapshots: Iterable[Snapshot], where: str) -> View:
             ", ".join(state.name for state in each.variants or each.pending),
             _traffic(each.variants or each.pending),
             _ready(each.variants),
+            *(["" if each.settled else summary(each)] if live else []),
         )
         for each in snapshots
     )
-    columns = (
+    columns: tuple[Column, ...] = (
         Column("endpoint"),
         Column("status"),
         Column("variants"),
         Column("traffic"),
         Column("instances", number=True),
     )
+    columns = (*columns, Column("", prose=True)) if live else columns
     block: Block = Table(columns, rows) if rows else Note("There are no endpoints yet.")
     return View(f"Endpoints · {where}", None, (block,))
 

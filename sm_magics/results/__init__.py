@@ -10,6 +10,7 @@ from sm_magics.results.compared import Compared
 from sm_magics.results.endpoint import Endpoint
 from sm_magics.results.history import History
 from sm_magics.results.invoked import Invoked
+from sm_magics.results.live import Watched
 from sm_magics.results.observed import Loaded, Logs, Metrics
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ __all__ = [
     "Model",
     "Payload",
     "Planned",
+    "Watched",
 ]
 
 

@@ -1,0 +1,173 @@
+"""The controls of a panel: what each variant is to have, and buttons. They say what is asked for, and do nothing."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sm_magics.live.widgets import button, row
+from sm_magics.traffic import stepped
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sm_magics.watch import Snapshot
+
+__all__ = ["Controls", "Presses"]
+
+WHOLE = 100.0  # percent
+MOST_INSTANCES = 1000
+_SAME = 0.05  # percent: shares that differ by less are the same
+
+
+@dataclass(frozen=True, slots=True)
+class Presses:
+    """What the buttons call."""
+
+    apply: Callable[[], None]
+    promote: Callable[[str], None]
+    roll_back: Callable[[], None]
+    delete: Callable[[], None]
+    watch: Callable[[], None]
+    copy: Callable[[], None]
+
+
+class Controls:
+    """Sliders, numbers and buttons of one endpoint; the shares of all sliders add up to 100 %."""
+
+    def __init__(self, presses: Presses, hear: Callable[[Any], None]) -> None:
+        import ipywidgets
+
+        self._presses, self._hear = presses, hear
+        self._weights: Mapping[str, float] = {}
+        self._counts: Mapping[str, int] = {}
+        self._sliders: dict[str, Any] = {}
+        self._numbers: dict[str, Any] = {}
+        self._promotes: dict[str, Any] = {}
+        self._linking = self._able = False
+        self.apply = button("Apply", "Give the variants these shares and instances, in place", presses.apply, "primary")
+        self.roll_back = button("Roll back", "Go back to the endpoint config before this one", presses.roll_back)
+        self.delete = button("Delete", "Delete the endpoint with all that was made for it", presses.delete, "danger")
+        self.watch = button("Stop watching", "Look at the endpoint no more; nothing else ends", presses.watch)
+        self.copy = button("Copy as cell", "Show the cell that makes what the sliders say", presses.copy)
+        self._rows = ipywidgets.VBox()
+        buttons = row(self.apply, self.roll_back, self.copy, self.watch, self.delete)
+        self.widget = ipywidgets.VBox([self._rows, buttons])
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """The weight that each variant is to have: as it is, where no slider was moved, else its percentage."""
+        moved = any(abs(self._sliders[name].value - share) > _SAME for name, share in self._shares().items())
+        return {name: round(each.value, 4) for name, each in self._sliders.items()} if moved else dict(self._weights)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """The instances that each variant is to have; a serverless one is left out."""
+        return {name: each.value for name, each in self._numbers.items()}
+
+    @property
+    def differ(self) -> bool:
+        """Whether they say something else than what is there."""
+        return self.weights != dict(self._weights) or self.counts != dict(self._counts)
+
+    def follow(self, snapshot: Snapshot | None) -> None:
+        """Say what an endpoint is to be now, unless its user has begun to say something else."""
+        variants = snapshot.variants if snapshot is not None else ()
+        weights = {each.name: each.wanted_weight or 0.0 for each in variants}
+        counts = {each.name: each.wanted_count for each in variants if each.wanted_count is not None}
+        if weights.keys() != self._sliders.keys() or counts.keys() != self._numbers.keys():
+            self._weights, self._counts = weights, counts
+            self._build()
+        elif (weights, counts) != (self._weights, self._counts):
+            touched = self.differ
+            self._weights, self._counts = weights, counts
+            if not touched or not self.differ:
+                self.reset()
+
+    def reset(self) -> None:
+        """Say what is there."""
+        self._linking = True
+        for name, share in self._shares().items():
+            self._sliders[name].value = share
+        for name, count in self._counts.items():
+            self._numbers[name].value = count
+        self._linking = False
+        self._refresh()
+
+    def allow(self, *, change: bool, delete: bool) -> None:
+        """Disable what cannot be done now."""
+        self._able = change
+        for each in (*self._sliders.values(), *self._numbers.values()):
+            each.disabled = not change
+        for each in self._promotes.values():
+            each.disabled = not change or len(self._promotes) < 2  # noqa: PLR2004 - one alone has nothing to win
+        self.roll_back.disabled = self.copy.disabled = not change
+        self.delete.disabled = not delete
+        self._refresh()
+
+    def _shares(self) -> dict[str, float]:
+        total = math.fsum(self._weights.values()) or 1.0
+        return {name: WHOLE * each / total for name, each in self._weights.items()}
+
+    def _refresh(self) -> None:
+        self.apply.disabled = not self._able or not self.differ
+
+    def _build(self) -> None:
+        import ipywidgets
+
+        old = self._rows.children
+        self._sliders, self._numbers, self._promotes, rows = {}, {}, {}, []
+        for name, share in self._shares().items():
+            label = ipywidgets.Label(name)
+            label.add_class("sm-variant")
+            slider = self._sliders[name] = ipywidgets.FloatSlider(
+                share,
+                min=0,
+                max=WHOLE,
+                step=1,
+                description="traffic %",
+                tooltip=f"Share of the traffic of {name}, in percent",
+                readout_format=".1f",
+                continuous_update=False,
+            )
+            slider.observe(lambda change, name=name: self._moved(name, change["new"]), "value")
+            parts = [label, slider]
+            if name in self._counts:
+                number = self._numbers[name] = ipywidgets.BoundedIntText(
+                    self._counts[name],
+                    min=0,
+                    max=MOST_INSTANCES,
+                    description="instances",
+                    tooltip=f"Instances of {name}",
+                    layout={"width": "150px"},
+                )
+                number.observe(lambda _: self._refresh(), "value")
+                parts.append(number)
+            told = f"Make {name} the only variant, with all the traffic"
+            promote = self._promotes[name] = button(
+                "Promote",
+                told,
+                lambda name=name: self._presses.promote(name),  # type: ignore[misc]
+            )
+            made = row(*parts, promote)
+            self._hear(made)
+            rows.append(made)
+        self._rows.children = rows
+        for each in old:
+            each.close()
+
+    def _moved(self, name: str, share: float) -> None:
+        """Divide what is left over the other sliders as they do now; one alone has it all."""
+        if self._linking:
+            return
+        self._linking = True
+        if len(self._sliders) == 1:
+            self._sliders[name].value = WHOLE
+        else:
+            now = {each: slider.value for each, slider in self._sliders.items()}
+            for other, value in stepped(now, name, share).items():
+                if other != name:
+                    self._sliders[other].value = value
+        self._linking = False
+        self._refresh()

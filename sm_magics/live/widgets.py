@@ -1,0 +1,104 @@
+"""What panels are made of: ipywidgets that look as cards do, and hear their buttons while a cell runs."""
+
+from __future__ import annotations
+
+import html
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["Written", "alert", "button", "hear_at_once", "row", "style", "walk"]
+
+# The class `jupyter-widgets-disconnected` is put on by the front end itself, when the kernel is gone or restarted.
+_STYLE = """<style>
+.sm-panel {overflow: visible}
+.sm-panel .sm-row {display: flex; flex-flow: row wrap; align-items: center; gap: 4px 8px; overflow: visible}
+.sm-panel .widget-html, .sm-panel .widget-html-content {height: auto; line-height: normal; overflow: visible}
+.sm-panel .widget-slider {flex: 1 1 240px; min-width: 200px; max-width: 480px}
+.sm-panel .sm-variant {flex: 0 1 auto; font-weight: 600; min-width: 12ch; overflow-wrap: anywhere}
+.sm-panel button:focus-visible, .sm-panel input:focus-visible, .sm-panel .noUi-handle:focus-visible,
+.sm-panel textarea:focus-visible {outline: 2px solid var(--jp-brand-color1, #1976d2); outline-offset: 1px}
+.sm-panel .sm-alert {
+  color: var(--jp-error-color1, #cf3030); white-space: pre-wrap;
+  font: 13px/1.5 var(--jp-ui-font-family, system-ui, sans-serif);
+  border-left: 4px solid currentColor; padding: 2px 10px; margin: 4px 0;
+}
+.sm-panel textarea {font: 12px/1.5 var(--jp-code-font-family, ui-monospace, monospace)}
+.sm-panel.jupyter-widgets-disconnected::before {
+  content: "Disconnected: the kernel that showed this has ended. This is what was seen last; run the cell again.";
+  display: block; padding: 4px 10px; font: 600 13px/1.5 var(--jp-ui-font-family, system-ui, sans-serif);
+  color: var(--jp-warn-color0, #b26a00); border: 1px solid currentColor; border-radius: 4px;
+}
+.sm-panel.jupyter-widgets-disconnected > * {opacity: .5; pointer-events: none}
+</style>"""
+
+
+class Written:
+    """An HTML widget that is sent what is new only."""
+
+    def __init__(self, *classes: str) -> None:
+        import ipywidgets
+
+        self.widget = ipywidgets.HTML()
+        for each in classes:
+            self.widget.add_class(each)
+
+    def write(self, text: str) -> None:
+        """Show this, unless it is shown already."""
+        if self.widget.value != text:
+            self.widget.value = text
+
+
+def style() -> Any:
+    """Return the widget that gives all panels their look."""
+    import ipywidgets
+
+    return ipywidgets.HTML(_STYLE, layout={"display": "none"})
+
+
+def button(label: str, tooltip: str, pressed: Callable[[], None], kind: str = "") -> Any:
+    """Return a button that calls `pressed`; `kind` is ipywidgets' button style."""
+    import ipywidgets
+
+    made = ipywidgets.Button(description=label, tooltip=tooltip, button_style=kind, layout={"width": "auto"})
+    made.on_click(lambda _: pressed())
+    return made
+
+
+def row(*children: Any, label: str = "") -> Any:
+    """Return widgets in a line that is broken where it does not fit."""
+    import ipywidgets
+
+    made = ipywidgets.Box(children, layout={"flex_flow": "row wrap", "align_items": "center"})
+    made.add_class("sm-row")
+    if label:
+        made.tooltip = label
+    return made
+
+
+def alert(text: str) -> str:
+    """Return an error as HTML that a screen reader says at once; nothing for nothing."""
+    return f'<div class="sm-alert" role="alert">{html.escape(text)}</div>' if text else ""
+
+
+def hear_at_once(root: Any) -> None:
+    """Let a widget and all in it hear the front end while a cell runs.
+
+    ipykernel 7.4 hands a message to the shell that spoke last on its comm, the main one, which the cell holds, and not
+    to the one that the front end names. There is no public way to say otherwise.
+    """
+    for each in walk(root):
+        if hasattr(each.comm, "_reply_subshell_for"):
+            each.comm._reply_subshell_for = _as_asked  # noqa: SLF001 - see above
+
+
+def walk(root: Any) -> Iterator[Any]:
+    """Yield a widget and all that it holds."""
+    yield root
+    for each in getattr(root, "children", ()):
+        yield from walk(each)
+
+
+def _as_asked(_data: object, default: object) -> object:
+    return default
