@@ -152,6 +152,8 @@ def test_the_cell_that_is_shown_makes_what_the_sliders_say(bench, deployer, conn
     (area,) = [each for each in walk(bench.panel.widget) if hasattr(each, "rows")]
     first, _, body = area.value.partition("\n")
     assert first == f"%%sm_endpoint {name}"
+    assert bench.slider("A").value == 25.0
+    assert "Apply" in bench.able
     assert weights(connection, name) == {"A": 4.0, "B": 1.0}
     deployer.run(name, body)
     assert weights(connection, name) == {"A": 25.0, "B": 75.0}

@@ -41,40 +41,52 @@ class TestLive:
         yield notebook
         notebook.session.close()
 
+    @pytest.fixture
+    def outputs(self, monkeypatch):
+        shown = []
+        monkeypatch.setattr("IPython.display.display", lambda bundle, **_: shown.append(bundle))
+        return shown
+
     def shown(self, notebook):
         return list(notebook.session._shown.values())
 
-    def test_the_widget_comes_with_the_record(self, kernel, served):
+    def test_the_record_and_the_widget_are_two_outputs(self, kernel, served, outputs):
         kernel.run(f"p = %sm_panel {served}")
         assert self.shown(kernel) == []  # nothing is watched before it is displayed
-        bundle = kernel.variables["p"]._repr_mimebundle_()
+        kernel.run("p")
         (panel,) = self.shown(kernel)
-        assert bundle[self.VIEW]["model_id"] == panel.widget.model_id
-        assert "run that cell to see it live" in bundle["text/html"]
-        assert bundle["text/plain"].startswith(f"Panel of endpoint {served}")
-        assert "InService" not in bundle["text/plain"]  # what another run may find changed
-        again = kernel.variables["p"]._repr_mimebundle_()
-        assert again[self.VIEW]["model_id"] == panel.widget.model_id
+        record, widget = outputs
+        assert widget[self.VIEW]["model_id"] == panel.widget.model_id
+        assert widget["text/plain"] == ""
+        assert self.VIEW not in record
+        assert "run that cell to see it live" in record["text/html"]
+        assert record["text/plain"].startswith(f"Panel of endpoint {served}")
+        assert "InService" not in record["text/plain"]  # what another run may find changed
+        kernel.run("p")
+        assert outputs[-1][self.VIEW]["model_id"] == panel.widget.model_id
 
-    def test_a_cell_that_is_run_again_ends_what_it_showed(self, kernel, served):
+    def test_a_cell_that_is_run_again_ends_what_it_showed(self, kernel, served, outputs):
         for magic in (f"%sm_panel {served}", "%sm_status --live"):
-            kernel.run(f"p = {magic}")
-            kernel.variables["p"]._repr_mimebundle_()
+            kernel.run(magic)
             (last,) = self.shown(kernel)
-            kernel.run(f"p = {magic}")
-            kernel.variables["p"]._repr_mimebundle_()
+            kernel.run(magic)
             (now,) = self.shown(kernel)
             assert now is not last
             assert (last.watching, now.watching) == (False, True)
+        assert len(outputs) == 8
 
-    def test_records_are_all_where_the_display_is_static(self, kernel, served):
+    def test_quiet_shows_nothing(self, kernel, served, outputs):
+        kernel.run(f"%sm_panel {served} --quiet")
+        assert (outputs, self.shown(kernel)) == ([], [])
+
+    def test_records_are_all_where_the_display_is_static(self, kernel, served, outputs):
         kernel.session.settings = kernel.session.settings.changed("display", "static")
-        kernel.run(f"p = %sm_panel {served}")
-        assert self.VIEW not in kernel.variables["p"]._repr_mimebundle_()
+        assert "80 %" in kernel.run(f"%sm_panel {served}").shown
+        assert outputs == []
 
+    @pytest.mark.usefixtures("outputs")
     def test_all_that_is_live_shares_one_poller_and_ends_with_the_session(self, kernel, served):
-        kernel.run(f"p = %sm_panel {served}")
-        kernel.variables["p"]._repr_mimebundle_()
+        kernel.run(f"%sm_panel {served}")
         poller = kernel.session.poller()
         assert poller is kernel.session.poller()
         kernel.session.close()

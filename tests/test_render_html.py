@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sm_magics.render.html import render
+from sm_magics.render.html import record, render
 from sm_magics.render.view import Badge, Code, Column, Facts, Note, Table, View, bar
 
 EVIL = "<script>alert('x')</script> & \"quoted\""
@@ -147,3 +147,10 @@ def test_cells_of_a_wide_table_know_their_column_for_narrow_windows_and_others_n
     slim = Reader(render(View("t", None, (Table(tuple(map(Column, names[:4])), (cells[:4],)),))))
     assert "data-of" not in {name for name, _ in slim.attributes}
     assert ("class", "sm-table") in slim.attributes
+
+
+def test_a_record_is_the_card_in_a_place_that_a_widget_can_hide():
+    view = View("Endpoint boston", None, (Note("as it was"),))
+    shown = record(view)
+    assert shown.startswith(f'<div class="sm-record">{render(view)}')
+    assert ":not(:has(.sm-panel)) {display: none}" in shown  # what stands where the widget is missing

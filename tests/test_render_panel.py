@@ -47,11 +47,11 @@ def test_each_variant_has_its_line_with_what_it_is_to_have_and_what_it_gets():
         "3.0",
         "0",
         "%",
-        "··▂▄█▆",
         "3.00",
         "ms",
+        "··▂▄█▆",
     ]
-    assert shown["B"] == ["B", "serves", "1", "2", "██░░░░░░░░", "20", "%", "25", "%", "1.0", "10", "%", "······", "–"]
+    assert shown["B"] == ["B", "serves", "1", "2", "██░░░░░░░░", "20", "%", "25", "%", "1.0", "10", "%", "–", "······"]
 
 
 def test_without_metrics_there_are_no_columns_of_them():

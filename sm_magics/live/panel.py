@@ -233,18 +233,20 @@ class Panel:
                     self._problem.write(alert(problem))
                 elif what:
                     self._note(f"{what}: done")
-                self._refreshed()
+                self._refreshed(reset=bool(what) and not problem)
 
         self._context.run(run)
 
-    def _refreshed(self) -> None:
-        """Look once more after something was done, so that the sliders say what came of it."""
+    def _refreshed(self, *, reset: bool) -> None:
+        """Look once more after something was done; where that went well, the sliders say what came of it."""
         from sm_magics.watch import look
 
         with suppress(ServiceError):  # which the poller tells
             self._snapshot = look(*self._where)
             self.controls.follow(self._snapshot)
-            self.controls.reset()
+            if reset:
+                self.controls.reset()
+        self._last = happened(self._snapshot)  # which the log has said
         self._paint()
         self._context.poller.hurry(self.name)
 

@@ -14,7 +14,9 @@ __all__ = ["Written", "alert", "button", "hear_at_once", "row", "style", "walk"]
 _STYLE = """<style>
 .sm-panel {overflow: visible}
 .sm-panel .sm-row {display: flex; flex-flow: row wrap; align-items: center; gap: 4px 8px; overflow: visible}
-.sm-panel .widget-html, .sm-panel .widget-html-content {height: auto; line-height: normal; overflow: visible}
+.sm-panel .widget-html, .sm-panel .widget-html-content {
+  height: auto; line-height: normal; overflow: visible; min-width: 0; max-width: 100%;
+}
 .sm-panel .widget-slider {flex: 1 1 240px; min-width: 200px; max-width: 480px}
 .sm-panel .sm-variant {flex: 0 1 auto; font-weight: 600; min-width: 12ch; overflow-wrap: anywhere}
 .sm-panel button:focus-visible, .sm-panel input:focus-visible, .sm-panel .noUi-handle:focus-visible,
@@ -31,6 +33,8 @@ _STYLE = """<style>
   color: var(--jp-warn-color0, #b26a00); border: 1px solid currentColor; border-radius: 4px;
 }
 .sm-panel.jupyter-widgets-disconnected > * {opacity: .5; pointer-events: none}
+.sm-panel .jupyter-widgets-disconnected::before {content: none}
+.jp-OutputArea:has(.sm-panel) > .jp-OutputArea-child:has(.sm-record) {display: none}
 </style>"""
 
 

@@ -135,10 +135,11 @@ class Session:
         connection = self.connection()
         return self._pollers.setdefault(id(connection), Poller(connection, self.clock))
 
-    def live(self, make: Callable[[], Any]) -> Callable[[], Mapping[str, Any]] | None:
-        """Return what makes the bundle of a live display's widget, once; None where records are all that is shown.
+    def live(self, make: Callable[[], Any]) -> Callable[[Mapping[str, str]], None] | None:
+        """Return what shows a record's bundle and below it what `make` makes; None where records are all that is shown.
 
-        A cell that is run again ends what it showed before.
+        Those are two outputs, as one that holds both would be an error where it is opened again. A cell that is run
+        again ends what it showed before.
         """
         if not self.in_kernel or self.settings.display not in {"auto", "live"} or find_spec("ipywidgets") is None:
             return None
@@ -151,11 +152,13 @@ class Session:
             shown = self._shown[cell] = make()
             return shown
 
-        def bundle() -> Mapping[str, Any]:
-            shown: Mapping[str, Any] = made().widget._repr_mimebundle_()
-            return shown
+        def show(bundle: Mapping[str, str]) -> None:
+            from IPython.display import display
 
-        return bundle
+            display(bundle, raw=True)
+            display({**made().widget._repr_mimebundle_(), "text/plain": ""}, raw=True)
+
+        return show
 
     def follow(self, events: Iterable[Any], given: argparse.Namespace, *, calm: bool = False) -> list[Any]:
         """Show events while they happen, and return them; of looks that follow each other only the last.

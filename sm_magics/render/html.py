@@ -11,14 +11,25 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sm_magics.render.view import View
 
-__all__ = ["render"]
+__all__ = ["record", "render"]
 
+_HIDES_ERROR = """<style>
+.jp-OutputArea:has(.sm-record) > .jp-OutputArea-child:has(.jupyter-widgets):not(:has(.sm-panel)) {display: none}
+</style>"""
 _BAR = re.compile("([█░]{2,})")
 
 
 def render(view: View) -> str:
     """Return the card as HTML; all text in it is escaped."""
     return str(_template().render(view=view))
+
+
+def record(view: View) -> str:
+    """Return the card that stays where a widget is shown live below it, and is hidden by that as long as it is there.
+
+    A notebook that is opened again has no such widget any more; what the front end then says in its place is hidden.
+    """
+    return f'<div class="sm-record">{render(view)}{_HIDES_ERROR}</div>'
 
 
 def _barred(value: str) -> Any:

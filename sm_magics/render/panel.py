@@ -101,8 +101,8 @@ def _variants(snapshot: Snapshot, lately: Lately | None) -> Table:
             Column("now", number=True),
             Column("requests/s", number=True),
             Column("errors", number=True),
-            Column("latency"),
             Column("p50", number=True),
+            Column("latency"),
         ]
 
     def row(state: VariantState, label: str) -> tuple[str, ...]:
@@ -111,7 +111,7 @@ def _variants(snapshot: Snapshot, lately: Lately | None) -> Table:
         if not measured or lately is None:
             return told
         if state.name not in used:
-            return (*told, "–", "–", "–", "", "–")
+            return (*told, "–", "–", "–", "–", "")
         asked = _sum(recent[state.name], "invocations")
         failed = _sum(recent[state.name], "errors_4xx") + _sum(recent[state.name], "errors_5xx")
         typical = used[state.name].series["model_p50"]
@@ -122,8 +122,8 @@ def _variants(snapshot: Snapshot, lately: Lately | None) -> Table:
             percent(asked / total) if total and label == state.name else "–",
             _rate(asked / seconds),
             percent(failed / asked) if asked else "–",
-            sparks(typical),
             latency(last),
+            sparks(typical),
         )
 
     rows = [row(each, each.name) for each in states]

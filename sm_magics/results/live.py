@@ -26,19 +26,24 @@ class Watched(Shown):
     plain
         The same as text for a notebook, without what another run may find changed; None for all of it.
     live
-        Makes the widget's bundle, None where there are no widgets.
+        Shows this bundle, and a widget below it, None where there are no widgets.
     """
 
     record: View
     plain: View | None = None
-    live: Callable[[], Mapping[str, Any]] | None = field(default=None, compare=False)
+    live: Callable[[Mapping[str, str]], None] | None = field(default=None, compare=False)
     quiet: bool = False
 
     def view(self) -> View:
         return self.record
 
-    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, Any]:  # noqa: ARG002 - IPython's
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:  # noqa: ARG002 - IPython's
         from sm_magics.render import html, text
 
-        shown = {"text/plain": text.render(self.plain or self.record), "text/html": html.render(self.record)}
-        return shown if self.live is None else {**self.live(), **shown}
+        return {"text/plain": text.render(self.plain or self.record), "text/html": html.record(self.record)}
+
+    def _ipython_display_(self) -> None:
+        if self.live is None or self.quiet:
+            super()._ipython_display_()
+        else:
+            self.live(self._repr_mimebundle_())
