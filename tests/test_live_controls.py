@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -43,7 +45,7 @@ def make(pressed):
     def make_one(**weights):
         names = ("roll_back", "delete", "watch", "copy", "apply")
         presses = {name: lambda name=name: pressed.append(name) for name in names}
-        controls = Controls(Presses(promote=pressed.append, **presses), lambda _: None)
+        controls = Controls(Presses(promote=pressed.append, **presses), lambda _: None, threading.RLock())
         controls.follow(snapshot(**weights))
         controls.allow(change=True, delete=True)
         return controls
@@ -68,7 +70,7 @@ def test_what_one_gets_the_others_lose(make):
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.floats(0, 100)), max_size=12))
 def test_shares_add_up_to_all_of_it_whatever_is_moved(moves):
-    controls = Controls(Presses(*[lambda *_: None] * 6), lambda _: None)
+    controls = Controls(Presses(*[lambda *_: None] * 6), lambda _: None, threading.RLock())
     controls.follow(snapshot(A=4.0, B=1.0, C=5.0))
     for which, share in moves:
         slider(controls, "ABC"[which]).value = share

@@ -32,6 +32,8 @@ class TestCompletion:
         ("marked", "found"),
         [
             ("%sm_status bos|", "%sm_status boston"),
+            ("%sm_status --li|", "%sm_status --live"),
+            ("%sm_panel bos|", "%sm_panel boston"),
             ("x = %sm_metrics bos| XGB-Model", "x = %sm_metrics boston XGB-Model"),
             ("%sm_invoke boston --variant |", "%sm_invoke boston --variant Linear-Model"),
             ("%sm_logs boston XGB-|", "%sm_logs boston XGB-Model"),

@@ -10,6 +10,7 @@ from sm_magics.live.widgets import button, row
 from sm_magics.traffic import stepped
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Mapping
 
     from sm_magics.watch import Snapshot
@@ -36,10 +37,10 @@ class Presses:
 class Controls:
     """Sliders, numbers and buttons of one endpoint; the shares of all sliders add up to 100 %."""
 
-    def __init__(self, presses: Presses, hear: Callable[[Any], None]) -> None:
+    def __init__(self, presses: Presses, hear: Callable[[Any], None], lock: threading.RLock) -> None:
         import ipywidgets
 
-        self._presses, self._hear = presses, hear
+        self._presses, self._hear, self._lock = presses, hear, lock
         self._weights: Mapping[str, float] = {}
         self._counts: Mapping[str, int] = {}
         self._sliders: dict[str, Any] = {}
@@ -159,15 +160,16 @@ class Controls:
 
     def _moved(self, name: str, share: float) -> None:
         """Divide what is left over the other sliders as they do now; one alone has it all."""
-        if self._linking:
-            return
-        self._linking = True
-        if len(self._sliders) == 1:
-            self._sliders[name].value = WHOLE
-        else:
-            now = {each: slider.value for each, slider in self._sliders.items()}
-            for other, value in stepped(now, name, share).items():
-                if other != name:
-                    self._sliders[other].value = value
-        self._linking = False
-        self._refresh()
+        with self._lock:
+            if self._linking or name not in self._sliders:
+                return
+            self._linking = True
+            if len(self._sliders) == 1:
+                self._sliders[name].value = WHOLE
+            else:
+                now = {each: slider.value for each, slider in self._sliders.items()}
+                for other, value in stepped(now, name, share).items():
+                    if other != name:
+                        self._sliders[other].value = value
+            self._linking = False
+            self._refresh()

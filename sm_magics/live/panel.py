@@ -8,7 +8,6 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +74,9 @@ class Panel:
             layout={"width": "98%", "display": "none"},
         )
         self.controls = Controls(
-            Presses(self.apply, self.promote, self.roll_back, self.delete, self.watch_or_stop, self.copy), hear_at_once
+            Presses(self.apply, self.promote, self.roll_back, self.delete, self.watch_or_stop, self.copy),
+            hear_at_once,
+            self._lock,
         )
         parts = [self._card.widget, self.controls.widget, self._problem.widget, self._cell, self._log.widget]
         self.widget = ipywidgets.VBox([style(), *parts])
@@ -226,6 +227,7 @@ class Panel:
                 problem = str(error)
             except Exception as error:  # noqa: BLE001 - a thread has nobody else to tell
                 problem = f"{type(error).__name__}: {error}"
+            snapshot = self._now()
             with self._lock:
                 self._busy = False
                 if problem:
@@ -233,20 +235,26 @@ class Panel:
                     self._problem.write(alert(problem))
                 elif what:
                     self._note(f"{what}: done")
-                self._refreshed(reset=bool(what) and not problem)
+                self._refreshed(snapshot, reset=bool(what) and not problem)
 
         self._context.run(run)
 
-    def _refreshed(self, *, reset: bool) -> None:
-        """Look once more after something was done; where that went well, the sliders say what came of it."""
+    def _now(self) -> Snapshot | None:
+        """Look once more after something was done."""
         from sm_magics.watch import look
 
-        with suppress(ServiceError):  # which the poller tells
-            self._snapshot = look(*self._where)
-            self.controls.follow(self._snapshot)
-            if reset:
-                self.controls.reset()
-        self._last = happened(self._snapshot)  # which the log has said
+        try:
+            return look(*self._where)
+        except ServiceError:  # which the poller tells
+            return self._snapshot
+
+    def _refreshed(self, snapshot: Snapshot | None, *, reset: bool) -> None:
+        """Show what came of what was done; where that went well, the sliders say so."""
+        self._snapshot = snapshot
+        self.controls.follow(snapshot)
+        if reset:
+            self.controls.reset()
+        self._last = happened(snapshot)  # which the log has said
         self._paint()
         self._context.poller.hurry(self.name)
 

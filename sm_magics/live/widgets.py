@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Any
 
+from sm_magics.render.html import narrow
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -13,6 +15,7 @@ __all__ = ["Written", "alert", "button", "hear_at_once", "row", "style", "walk"]
 # The class `jupyter-widgets-disconnected` is put on by the front end itself, when the kernel is gone or restarted.
 _STYLE = """<style>
 .sm-panel {overflow: visible}
+.sm-panel .sm-live, .sm-panel .sm-log {container-type: inline-size; width: auto}
 .sm-panel .sm-row {display: flex; flex-flow: row wrap; align-items: center; gap: 4px 8px; overflow: visible}
 .sm-panel .widget-html, .sm-panel .widget-html-content {
   height: auto; line-height: normal; overflow: visible; min-width: 0; max-width: 100%;
@@ -58,7 +61,8 @@ def style() -> Any:
     """Return the widget that gives all panels their look."""
     import ipywidgets
 
-    return ipywidgets.HTML(_STYLE, layout={"display": "none"})
+    fitting = f"<style>@container (max-width: 760px) {{\n{narrow()}\n}}</style>"
+    return ipywidgets.HTML(_STYLE + fitting, layout={"display": "none"})
 
 
 def button(label: str, tooltip: str, pressed: Callable[[], None], kind: str = "") -> Any:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sm_magics.render.view import View
 
-__all__ = ["record", "render"]
+__all__ = ["narrow", "record", "render"]
 
 _HIDES_ERROR = """<style>
 .jp-OutputArea:has(.sm-record) > .jp-OutputArea-child:has(.jupyter-widgets):not(:has(.sm-panel)) {display: none}
@@ -32,6 +32,11 @@ def record(view: View) -> str:
     return f'<div class="sm-record">{render(view)}{_HIDES_ERROR}</div>'
 
 
+def narrow() -> str:
+    """Return the rules of style by which a card's wide tables fit where there is little room."""
+    return _file("narrow.css").rstrip("\n")
+
+
 def _barred(value: str) -> Any:
     """Return a text, escaped, with the bar in it, if any, as bars look everywhere."""
     from markupsafe import Markup, escape
@@ -44,8 +49,14 @@ def _barred(value: str) -> Any:
 @cache
 def _template() -> Any:
     import jinja2
+    from markupsafe import Markup
 
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters["barred"] = _barred
     environment.filters["base64"] = lambda data: base64.b64encode(data).decode()
-    return environment.from_string(files("sm_magics.render").joinpath("card.html.j2").read_text(encoding="utf-8"))
+    environment.globals["narrow"] = Markup(narrow())  # noqa: S704 - ours
+    return environment.from_string(_file("card.html.j2"))
+
+
+def _file(name: str) -> str:
+    return files("sm_magics.render").joinpath(name).read_text(encoding="utf-8")
