@@ -13,7 +13,7 @@ from sm_magics.errors import CellError
 from sm_magics.watch import look
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     from sm_magics.compare.exchange import Target
     from sm_magics.connection import Connection
@@ -34,10 +34,25 @@ def noted(known: Mapping[str, tuple[str, ...]], models: Iterable[DesiredModel]) 
     return {**known, **{name: names if known.get(name, names) == names else () for name, names in more.items()}}
 
 
-def check_columns(connection: Connection, target: Target, data: Any, known: Mapping[str, tuple[str, ...]]) -> None:
+def check_columns(
+    connection: Connection,
+    target: Target,
+    data: Any,
+    known: Mapping[str, tuple[str, ...]],
+    *,
+    compared: Collection[str] = (),
+) -> None:
     """Raise when `data` has the very columns that a model takes, in another order.
 
     Other names are taken for the same columns renamed: what they are is not known.
+
+    Parameters
+    ----------
+    known
+        The columns of models, by their names.
+    compared
+        The variants that get the rows whatever their weights; where there are none, who gets them is the target's
+        variant, or else all that have a weight.
 
     Raises
     ------
@@ -48,7 +63,7 @@ def check_columns(connection: Connection, target: Target, data: Any, known: Mapp
     given = tuple(map(str, found)) if isinstance(found, Iterable) else ()
     if len(given) < 2 or len(set(given)) < len(given) or not any(known.values()):  # noqa: PLR2004 - an order needs two
         return
-    for variant, model in _might_answer(connection, target):
+    for variant, model in _might_answer(connection, target, compared):
         wanted = known.get(model, ())
         if wanted != given and set(wanted) == set(given):
             at = next(place for place, names in enumerate(zip(given, wanted, strict=True)) if names[0] != names[1])
@@ -58,11 +73,12 @@ def check_columns(connection: Connection, target: Target, data: Any, known: Mapp
             raise CellError(f"{told}: {differ}", hint=f"put them in its order first: {listed}")
 
 
-def _might_answer(connection: Connection, target: Target) -> Iterator[tuple[str, str]]:
+def _might_answer(connection: Connection, target: Target, compared: Collection[str]) -> Iterator[tuple[str, str]]:
     """Yield the variants that may get a row, each with the name of its model."""
     snapshot = look(connection, target.endpoint)
     config = snapshot and connection.describe("EndpointConfig", snapshot.config_name)
     models = {each["VariantName"]: each.get("ModelName", "") for each in (config or {}).get("ProductionVariants", ())}
+    named = compared or ([] if target.variant is None else [target.variant])
     for each in snapshot.variants if snapshot else ():
-        if each.name == target.variant or (target.variant is None and each.wanted_weight):
+        if each.name in named or (not named and each.wanted_weight):
             yield each.name, models.get(each.name, "")

@@ -50,9 +50,9 @@ def served(fake_connection):
     return connect
 
 
-def told(connection, data, variant=None, known=KNOWN):
+def told(connection, data, variant=None, known=KNOWN, compared=()):
     with pytest.raises(CellError) as caught:
-        check_columns(connection, Target("boston", variant), data, known)
+        check_columns(connection, Target("boston", variant), data, known, compared=compared)
     return str(caught.value)
 
 
@@ -68,6 +68,10 @@ class TestCheck:
         assert "variant 'B'" in told(served(1.0, 0.5), frame("x", "y", "z"))
         assert "variant 'B'" in told(served(1.0, 0.0), frame("x", "y", "z"), "B")
         check_columns(served(1.0, 0.5), Target("boston", "A"), frame("x", "y", "z"), KNOWN)
+
+    def test_one_that_is_compared_gets_rows_without_a_weight(self, served):
+        assert "variant 'B'" in told(served(1.0, 0.0), frame("x", "y", "z"), compared={"A": 1.0, "B": 0.0})
+        check_columns(served(1.0, 1.0), Target("boston"), frame("x", "y", "z"), KNOWN, compared=["A"])
 
     @pytest.mark.parametrize(
         "data",

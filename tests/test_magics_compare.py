@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import TWO_VARIANTS, Deployer
+from sklearn.linear_model import LinearRegression
 
 from sm_magics.errors import CellError, InvokeError
 from sm_magics.results import Compared
@@ -188,3 +189,35 @@ def test_code_outside_of_cells_compares_by_the_object(book, served):
     assert endpoint.compare(rows, truths, "mae", split=True, seed=3).comparison.design.seed == 3
     with pytest.raises(CellError, match="a comparison has no option 'metrics'\n  did you mean 'metric'"):
         endpoint.compare(rows, metrics="rmse")
+
+
+HOW = "--target $y --metric rmse"
+
+
+@pytest.fixture
+def mixed(book, name):
+    """Return the name of an endpoint whose models were fitted with names, and put rows in another order into $mixed."""
+    frame, truths = book.variables["frame"], book.variables["y"]
+    book.variables.update(mixed=frame[frame.columns[::-1]], named=LinearRegression().fit(frame, truths))
+    book.run(f"%%sm_endpoint {name}\nvariants: {{A: {{model: $named, weight: 1}}, B: {{model: $named, weight: 0}}}}")
+    return name
+
+
+def test_columns_in_another_order_than_a_model_s_are_refused_before_a_row_is_sent(book, mixed):
+    told = "--data has its columns in another order than the model of variant 'A' takes them: column 0 is c12"
+    assert told in book.fails(f"%sm_compare {mixed} --data $mixed {HOW}", CellError)
+    assert told in book.fails(f"%%sm_compare {mixed}\ndata: $mixed\ntarget: $y\nmetric: rmse\n", CellError)
+    endpoint = book.run(f"%sm_status {mixed}").result
+    with pytest.raises(CellError, match="another order than the model of variant 'A'"):
+        endpoint.compare(book.variables["mixed"], book.variables["y"], "rmse")
+    assert endpoint.compare(book.variables["frame"], book.variables["y"], "rmse").verdict.best is None
+    steps = f"%sm_traffic {mixed} B --steps 10 --every 1s --guard rmse"
+    assert "another order" in book.fails(f"{steps} --data $mixed --target $y", CellError)
+
+
+def test_a_function_that_writes_the_rows_may_put_them_in_order(book, mixed):
+    book.variables["write"] = lambda row: ",".join(map(str, reversed(row))).encode()
+    found = book.run(f"%sm_compare {mixed} --data $mixed {HOW} --serialize $write").result
+    frame = found.to_frame()
+    expected = book.variables["named"].predict(book.variables["frame"])
+    assert frame[frame.variant == "A"].prediction.to_numpy(float) == pytest.approx(expected, rel=1e-3)

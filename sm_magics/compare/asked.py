@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from sm_magics.compare.experiment import Progress
     from sm_magics.connection import Connection
 
-__all__ = ["Asked", "asked", "compare", "compared"]
+__all__ = ["Asked", "asked", "asked_by", "compare"]
 
 MOST_CONCURRENT = 256
 _OPTIONS: Mapping[str, Any] = {  # and what they are where nobody says
@@ -44,13 +44,17 @@ _OPTIONS: Mapping[str, Any] = {  # and what they are where nobody says
 
 @dataclass(frozen=True, eq=False)
 class Asked:
-    """A comparison that can begin: following `progress` makes it, and `compare` says what it found."""
+    """A comparison that can begin: following `progress` makes it, and `compare` says what it found.
+
+    `data` has the rows that it sends value by value; None where it sends none, or a function makes their bodies.
+    """
 
     run: Run
     progress: Generator[Progress]
     by: tuple[str, NDArray[Any]] | None
     prices: Mapping[str, float] | None
     captured: bool
+    data: Any = None
 
 
 def compare(wanted: Asked) -> Comparison:
@@ -59,22 +63,19 @@ def compare(wanted: Asked) -> Comparison:
     return concluded(wanted.run, by=wanted.by, prices=wanted.prices, captured=wanted.captured)
 
 
-def compared(connection: Connection, endpoint: str, options: Mapping[str, Any]) -> Comparison:
-    """Return a comparison from beginning to end, for code outside of cells; `options` are those of `asked`.
+def asked_by(connection: Connection, endpoint: str, options: Mapping[str, Any]) -> Asked:
+    """Return the comparison that code outside of cells asks for; `options` are those of `asked`, as many as it gives.
 
     Raises
     ------
-    CellError, InvokeError
-        As `asked`, and as sending does.
+    CellError
+        As `asked`, and when there is no such option.
     """
     if unknown := sorted(options.keys() - _OPTIONS.keys()):
         near = difflib.get_close_matches(unknown[0], _OPTIONS, n=1)
         hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(_OPTIONS)}"
         raise CellError(f"a comparison has no option '{unknown[0]}'", hint=hint)
-    wanted = asked(connection, {**_OPTIONS, **options, "name": endpoint}, {})
-    for _ in wanted.progress:
-        pass
-    return compare(wanted)
+    return asked(connection, {**_OPTIONS, **options, "name": endpoint}, {})
 
 
 def asked(connection: Connection, told: Mapping[str, Any], variables: Mapping[str, Any]) -> Asked:
@@ -128,7 +129,8 @@ def asked(connection: Connection, told: Mapping[str, Any], variables: Mapping[st
         np.random.default_rng(design.seed).permutation(count) if design.until and count and not _flows(data) else None
     )
     made = Run(design, truths=truths if order is None or truths is None else truths[order], order=order)
-    return Asked(made, run(connection, made, data, count=count), by, prices, captured=False)
+    plain = None if told.get("serialize") is not None else data
+    return Asked(made, run(connection, made, data, count=count), by, prices, captured=False, data=plain)
 
 
 def _nothing_sent() -> Generator[Progress]:

@@ -58,7 +58,9 @@ class CompareMagics(SmMagics):
             metric: rmse
             price: {ml.m5.large: 0.115}
         """
+        from sm_magics.columns import check_columns
         from sm_magics.compare.asked import asked, compare
+        from sm_magics.compare.exchange import Target
         from sm_magics.results import Compared
         from sm_magics.spec import parse_options
 
@@ -69,6 +71,8 @@ class CompareMagics(SmMagics):
             told = {**told, **{key: _checked(key, value) for key, value in body.items()}}
         connection = self.session.connection()
         wanted = asked(connection, told, self.session.variables)
+        to = wanted.run.design.weights
+        check_columns(connection, Target(given.name), wanted.data, self.session.columns, compared=to)
         self.session.follow(wanted.progress, given, calm=True)
         return Compared(compare(wanted))
 

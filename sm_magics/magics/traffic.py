@@ -96,6 +96,8 @@ class TrafficMagics(DeployingMagics):
         return self._follow(given, connection, events)
 
     def _guard(self, given: argparse.Namespace, connection: Connection, course: Course) -> Guard | None:
+        from sm_magics.columns import check_columns
+        from sm_magics.compare.exchange import Target
         from sm_magics.deploy import observe_endpoint
         from sm_magics.guard import guards, parse_guards
         from sm_magics.shifting import LOOKS
@@ -110,6 +112,7 @@ class TrafficMagics(DeployingMagics):
         data, target = (
             None if each is None else resolve(each, self.session.variables) for each in (given.data, given.target)
         )
+        check_columns(connection, Target(course.endpoint), data, self.session.columns, compared=weights)
         looks = LOOKS * len(course.steps)
         return guards(
             connection, course.endpoint, course.newcomer, weights, kinds, looks=looks, data=data, target=target

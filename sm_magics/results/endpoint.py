@@ -163,15 +163,23 @@ class Endpoint(Shown):
         Raises
         ------
         CellError
-            When these contradict each other, or do not fit the endpoint or the data.
+            When these contradict each other, or do not fit the endpoint or the data, or a model takes the columns of
+            the data in another order.
         InvokeError
             When a variant answers none of the first rows.
         """
-        from sm_magics.compare.asked import compared
+        from sm_magics.columns import check_columns
+        from sm_magics.compare.asked import asked_by, compare
+        from sm_magics.compare.exchange import Target
         from sm_magics.results.compared import Compared
 
         told = {"data": data, "target": target, "metric": metric, **options}
-        return Compared(compared(self.reached_by, self.name, told))
+        wanted = asked_by(self.reached_by, self.name, told)
+        to = wanted.run.design.weights
+        check_columns(self.reached_by, Target(self.name), wanted.data, self.columns, compared=to)
+        for _ in wanted.progress:
+            pass
+        return Compared(compare(wanted))
 
     def traffic(self, shares: Mapping[str, float], timeout: float = 3600.0) -> Endpoint:
         """Give each variant its share of the traffic, in place, and return the endpoint once that is verified.
