@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import html
+import time
 
 import pytest
 
@@ -25,9 +26,10 @@ class Bench:
     """A panel whose work is done when the test says so, and what there is to see of it."""
 
     def __init__(self, connection, name):
-        self.poller, self.waiting, self.timers = Stepped(connection), [], []
+        self.poller, self.waiting, self.timers, self.time = Stepped(connection), [], [], 0.0
+        clock = Clock(lambda: self.time, time.sleep)
         context = Context(
-            self.poller, Clock(), 60.0, lambda: 0.0, self.waiting.append, lambda _, run: self.timers.append(run)
+            self.poller, clock, 60.0, lambda: 0.0, self.waiting.append, lambda _, run: self.timers.append(run)
         )
         self.panel = Panel(look(connection, name), context)
         self.look()
@@ -155,6 +157,7 @@ def test_the_cell_that_is_shown_makes_what_the_sliders_say(bench, deployer, conn
     assert bench.slider("A").value == 25.0
     assert "Apply" in bench.able
     assert weights(connection, name) == {"A": 4.0, "B": 1.0}
+    assert area.layout.display is None
     deployer.run(name, body)
     assert weights(connection, name) == {"A": 25.0, "B": 75.0}
 
@@ -173,6 +176,14 @@ class TestWatching:
         for _ in range(5):
             bench.look()
         assert sent == []
+
+    def test_while_something_is_done_it_is_sent_five_times_a_second_at_most(self, bench):
+        bench.press("Roll back")
+        bench.panel.see(Report({}))
+        assert "gone" not in bench.text("sm-live")
+        bench.time += 0.2
+        bench.panel.see(Report({}))
+        assert "gone" in bench.text("sm-live")
 
     def test_stopping_ends_the_looks_and_says_so(self, bench):
         bench.press("Stop watching")

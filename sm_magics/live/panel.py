@@ -113,7 +113,10 @@ class Panel:
                 self._snapshot = report.snapshots.get(self.name)
                 if (line := happened(self._snapshot)) != self._last and not self._busy:
                     self._note(line)
-            self._paint()
+            if self._busy:  # what is done paints too
+                self._paint_if_due()
+            else:
+                self._paint()
 
     def apply(self) -> None:
         """Give the variants the weights and instances that the sliders say."""
@@ -216,6 +219,7 @@ class Panel:
             self._problem.write("")
             if what:
                 self._note(what)
+                self._cell.layout.display = "none"  # it says what the sliders said before
             self._paint()
 
         def run() -> None:
@@ -259,11 +263,11 @@ class Panel:
         self._context.poller.hurry(self.name)
 
     def _happens(self, line: str) -> None:
+        line = line.removeprefix(f"{self.name}: ")
         with self._lock:
             if line and line != self._last:
                 self._note(line)
-                if self._context.clock.now() - self._painted >= UPDATE_SECONDS:
-                    self._paint()
+                self._paint_if_due()
 
     def _arm(self, *, armed: bool) -> None:
         with self._lock:
@@ -274,6 +278,10 @@ class Panel:
         self._last = line
         at = time.strftime("%H:%M:%S", time.localtime(self._context.wall()))
         self._lines.append(f"{at}  {line}")
+
+    def _paint_if_due(self) -> None:
+        if self._context.clock.now() - self._painted >= UPDATE_SECONDS:
+            self._paint()
 
     def _paint(self) -> None:
         """Show all as it is known now; what has not changed is not sent."""

@@ -30,7 +30,7 @@ FIRST_PAUSE, GROWTH = 0.2, 1.3  # seconds between looks at one that changes, and
 LONGEST_MOVING, LONGEST_SETTLED = 2.0, 5.0
 FIRST_PENALTY, LONGEST_PENALTY = 1.0, 60.0  # seconds without a call after one that was refused
 MANY = 3  # more than so many that have settled are listed, not described
-PERIODS = 18  # that are measured; together a whole number of minutes, as CloudWatch wants it
+PERIODS = 12  # that are measured; together a whole number of minutes, as CloudWatch wants it
 _SHOWN = frozenset({"invocations", "errors_4xx", "errors_5xx", "model_p50", "model_p99"})
 SHOWN = tuple(each for each in metrics.MEASURES if each.key in _SHOWN)
 
