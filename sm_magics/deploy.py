@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     from sm_magics.clock import Clock
     from sm_magics.connection import Connection
-    from sm_magics.events import Event
+    from sm_magics.events import Event, Seen
     from sm_magics.models import Artifact, DesiredModel
     from sm_magics.plan import Action, Plan
     from sm_magics.target import Share, Target
     from sm_magics.watch import Snapshot
 
-__all__ = ["change", "create_model", "deploy", "observe", "observe_endpoint"]
+__all__ = ["at_rest", "change", "create_model", "deploy", "observe", "observe_endpoint"]
 
 RETRIES, RETRY_SECONDS = 8, 1.0  # of a call that names something made a moment ago
 _EXISTS = "Cannot create already existing"
@@ -84,6 +84,21 @@ def observe_endpoint(connection: Connection, endpoint: str) -> Live:
     """
     snapshot = look(connection, endpoint)
     return Live() if snapshot is None else _live(connection, snapshot)
+
+
+def at_rest(connection: Connection, endpoint: str, clock: Clock, timeout: float) -> Generator[Seen, None, Live]:
+    """Wait until the service has finished with an endpoint, and return what it says of it then.
+
+    Raises
+    ------
+    ServiceError, DeployError
+        When the service does not answer, or does not finish in time.
+    """
+    live = observe_endpoint(connection, endpoint)
+    while live.in_progress:
+        yield from settle(connection, endpoint, clock, timeout)
+        live = observe_endpoint(connection, endpoint)
+    return live
 
 
 def _live(connection: Connection, snapshot: Snapshot) -> Live:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
-from sm_magics.deploy import change, observe_endpoint
+from sm_magics.deploy import at_rest, change, observe_endpoint
 from sm_magics.errors import DeployError, SmError
 from sm_magics.events import Reached, Stepping
 from sm_magics.plan import Plan, reweigh
@@ -78,6 +78,7 @@ def step(
 ) -> Iterator[Event]:
     """Move traffic to a newcomer in steps, each one verified and held; the last is held only for a guard.
 
+    What is under way at the endpoint is waited for first: the weights that it leads to are those to go back to.
     An interrupt leaves the share at which it is.
 
     Raises
@@ -86,7 +87,7 @@ def step(
         As a deployment; the weights stay as they are then. A DeployError too when the guard finds that the newcomer
         is worse, or can no longer look: then the weights are again what they were before the first step.
     """
-    before = _weights(observe_endpoint(connection, course.endpoint))
+    before = _weights((yield from at_rest(connection, course.endpoint, clock, timeout)))
     if guard is not None:
         guard.begin()  # what cannot be watched is not begun
     for number, share in enumerate(course.steps, 1):

@@ -31,7 +31,7 @@ def check_variant(endpoint: str, variant: str, names: Iterable[str]) -> None:
     known = list(names)
     if variant not in known:
         near = difflib.get_close_matches(variant, known, n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(known)}"
+        hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(known) or 'none yet'}"
         raise CellError(f"endpoint '{endpoint}' has no variant '{variant}'", hint=hint)
 
 
@@ -76,7 +76,7 @@ def completed(shares: Mapping[str, float], endpoint: str, names: Sequence[str]) 
             f"nothing is said of {' and '.join(left)}", hint="give each variant a share; one may be left out: the rest"
         )
     if left:
-        rest = WHOLE - sum(given.values())
+        rest = round(WHOLE - sum(given.values()), 9)  # 33.3 and 66.7 are a bit more than 100 as floats may be
         if rest < 0:
             raise CellError(
                 f"there is no rest of 100 for '{left[0]}': the others have {WHOLE - rest:g}",

@@ -10,10 +10,9 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sm_magics.deploy import change, observe, observe_endpoint
+from sm_magics.deploy import at_rest, change, observe, observe_endpoint
 from sm_magics.errors import CellError, PlanError
 from sm_magics.plan import at_once, config_of, difference, plan, promoted, switch
-from sm_magics.settle import settle
 from sm_magics.target import AFTER_TAG, BY_TAG, ENDPOINT_TAG, Live, Target, shares_text
 
 if TYPE_CHECKING:
@@ -185,10 +184,7 @@ def promote(  # noqa: PLR0913 - as deploy
     PlanError, ServiceError, DeployError
         As a deployment.
     """
-    live = observe_endpoint(connection, endpoint)
-    while live.in_progress:
-        yield from settle(connection, endpoint, clock, timeout)
-        live = observe_endpoint(connection, endpoint)
+    live = yield from at_rest(connection, endpoint, clock, timeout)
     if live.status != "InService":
         raise PlanError(f"endpoint '{endpoint}' is {live.status or 'gone'}: it serves no variant to promote")
     target = promoted(endpoint, live, variant, instances)

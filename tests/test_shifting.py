@@ -158,6 +158,13 @@ class TestGuard:
         assert caught.value.snapshot.shares["B"].weight == 1.0
         assert weights(connection, name) == {"A": 3.0, "B": 1.0}
 
+    def test_it_goes_back_to_what_an_update_that_was_under_way_led_to(self, deployer, connection, name, quick):
+        deployer.run(name, TWO)
+        deployer.run(name, TWO.replace("weight: 3", "weight: 9").replace("$xgb", "$linear"), wait=False)
+        with pytest.raises(DeployError, match="taken back at 50 %: worse"):
+            list(step(connection, Course(name, "B", (50,), 100.0), quick[0], guard=Watching("worse")))
+        assert weights(connection, name) == {"A": 9.0, "B": 1.0}
+
     def test_what_cannot_be_watched_is_not_begun(self, deployer, connection, name, writes):
         class Blind(Watching):
             def begin(self):

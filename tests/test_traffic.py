@@ -49,6 +49,14 @@ class TestWeights:
         assert "'-1' is no share" in refused(completed, {"XGB-Model": -1}, "boston", NAMES)
         assert "did you mean" in refused(completed, {"XGB-Modle": 1}, "boston", NAMES)
 
+    def test_a_rest_that_is_none_but_for_rounding_is_none(self):
+        assert completed({"A": 64.1, "B": 35.8, "C": 0.1}, "boston", "ABCD")["D"] == 0
+        assert completed({"A": 6.7, "B": 77.9, "C": 15.4}, "boston", "ABCD")["D"] == 0
+        assert completed({"A": 99.9}, "boston", "AB")["B"] == 0.1
+
+    def test_of_an_endpoint_without_variants_that_is_said(self):
+        assert "has no variant 'A'\n  it has none yet" in refused(check_variant, "boston", "A", [])
+
     def test_more_than_one_left_out_is_refused(self):
         assert "nothing is said of B and C" in refused(parse_weights, ["A=1"], "boston", ("A", "B", "C"))
 
