@@ -26,7 +26,7 @@ __all__ = ["Counts", "Guards", "Metered", "Quality", "guards", "more_errors", "p
 ERRORS, LATENCY = "errors", "latency"
 ALPHA = 0.01  # how likely all looks of all steps together take a newcomer that is no worse for one with more errors
 RATIO, LEAST_MS = 1.5, 5.0  # by which p99 is to be higher for a newcomer to be slower: times, and milliseconds
-ENOUGH = 100  # requests that a p99 needs to say anything
+ENOUGH = 100  # requests that a p99 needs to say anything, and the others' errors in one step
 BEFORE_SECONDS, MINUTE = 300, 60  # how long before the first step the others' requests count; CloudWatch's period
 
 
@@ -90,9 +90,10 @@ def slower(newcomer: Counts, others: Counts) -> str | None:
 class Metered:
     """Watches errors and latencies of one newcomer by CloudWatch's metrics.
 
-    A step's requests are those that are counted since `begin`. The others' are all from five minutes before the first
-    step on: so there is something to compare with when the newcomer has all the traffic. CloudWatch counts by minutes,
-    so a latency may include what came up to a minute before the step.
+    A step's requests are those that are counted since `begin`. The others' are of the same time, where they are enough
+    in it, so that what goes wrong for all is not taken for the newcomer's; else all from five minutes before the first
+    step on, for the others may have no traffic any more. CloudWatch counts by minutes, so a latency may include what
+    came up to a minute before the step, and the others' are those of all the time.
 
     Parameters
     ----------
@@ -120,20 +121,22 @@ class Metered:
         self._kinds, self._alpha, self._wall = kinds, ALPHA / looks, wall
         self._first = wall() - BEFORE_SECONDS
         self._began = wall()
-        self._earlier = Counts(0, 0)
+        self._earlier, self._others_earlier = Counts(0, 0), Counts(0, 0)
 
     def begin(self) -> None:
         """Take note of what there was before the next step."""
         self._began = self._wall()
-        (used,) = self._read([self._newcomer], self._first)
-        self._earlier = _counts([used])
+        mine, *theirs = self._read([self._newcomer, *self._others], self._first)
+        self._earlier, self._others_earlier = _counts([mine]), _counts(theirs)
 
     def trouble(self) -> str | None:
         """Return what is worse in this step, None where nothing is."""
         mine, *theirs = self._read([self._newcomer, *self._others], self._first)
         counted, others = _counts([mine]), _counts(theirs)
-        here = Counts(counted.requests - self._earlier.requests, counted.failed - self._earlier.failed)
-        if ERRORS in self._kinds and (told := more_errors(here, others, self._alpha)):
+        here = _since(counted, self._earlier)
+        beside = _since(others, self._others_earlier)
+        at_once = beside if beside.requests >= ENOUGH else others
+        if ERRORS in self._kinds and (told := more_errors(here, at_once, self._alpha)):
             return told
         if LATENCY in self._kinds:
             (lately,) = self._read([self._newcomer], self._began)
@@ -173,6 +176,10 @@ class Quality:
             return error.message
         verdict = compare(wanted).verdict
         return None if verdict.best in {None, self._newcomer} else verdict.sentence
+
+
+def _since(counts: Counts, earlier: Counts) -> Counts:
+    return Counts(max(0, counts.requests - earlier.requests), max(0, counts.failed - earlier.failed))
 
 
 def _counts(used: Sequence[Used]) -> Counts:

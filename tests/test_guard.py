@@ -13,6 +13,7 @@ from sm_magics.errors import CellError, InvokeError
 from sm_magics.faults import Asked, Fault, carry_out
 from sm_magics.guard import Counts, Guards, Metered, Quality, guards, more_errors, parse_guards, slower
 from sm_magics.invoke import Target, invoke
+from sm_magics.metrics import Used
 
 TWO = "variants: {A: {model: $linear}, B: {model: $xgb}}"
 ALPHA = 0.001
@@ -123,6 +124,22 @@ class TestOnTheEngine:
         assert watch.trouble().startswith("3 of 3 requests to it failed, of those to the others 0 of 30")
         watch.begin()
         assert watch.trouble() is None
+
+    def test_what_goes_wrong_for_all_is_not_the_newcomer_s(self, monkeypatch):
+        def used(requests, failed):
+            total = {"invocations": requests, "errors_4xx": 0.0, "errors_5xx": failed, "model_errors": failed}
+            return Used("", {**total, "model_p99": None}, {})
+
+        looks = deque([(used(0.0, 0.0), used(10_000.0, 0.0))])
+        monkeypatch.setattr(module, "read", lambda *_: looks[0])
+        watch = Metered(None, "e", "B", ["A"], kinds=["errors"], looks=5)
+        watch.begin()
+        looks[0] = used(200.0, 40.0), used(11_000.0, 200.0)
+        assert watch.trouble() is None
+        looks[0] = used(200.0, 40.0), used(11_000.0, 10.0)
+        assert "40 of 200 requests to it failed, of those to the others 10 of 1,000" in watch.trouble()
+        looks[0] = used(200.0, 40.0), used(10_099.0, 20.0)  # too few in this step to say what is usual
+        assert "of those to the others 20 of 10,099" in watch.trouble()
 
     def test_a_slow_one_is_seen(self, deployer, connection, name, data, monkeypatch):
         monkeypatch.setattr(module, "ENOUGH", 5)
