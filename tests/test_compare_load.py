@@ -78,6 +78,21 @@ class TestLoad:
         assert load.tally.sent == 0
         assert not [each for each in threading.enumerate() if each.name.startswith("sm_magics")]
 
+    def test_where_the_endpoint_falls_behind_it_ends_with_its_time(self):
+        now = [0.0]
+
+        def slow(_connection, _target, requests, **_):
+            for request in requests:
+                now[0] += 1.0
+                yield outcome(number=request.number)
+
+        load = Load(None, TARGET, [b"1"], rate=100, seconds=5, sending=slow, clock=lambda: now[0])
+        load.wait()
+        assert load.tally.answered == 6
+        load = Load(None, TARGET, [b"1"], rate=0.1, seconds=5, sending=slow, clock=lambda: now[0])
+        load.wait()
+        assert load.tally.answered == 1
+
     def test_waiting_may_have_an_end(self):
         with Server(lambda _: Reply()) as server:
             load = Load(connect(server.url), TARGET, [b"1"], rate=10, seconds=3600)

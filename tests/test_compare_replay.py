@@ -16,7 +16,7 @@ import botocore.session
 import pytest
 from botocore.config import Config
 from botocore.credentials import RefreshableCredentials
-from botocore.exceptions import CredentialRetrievalError
+from botocore.exceptions import ClientError, CredentialRetrievalError
 from invokekit import Reply, Server, connect, refusal, tls
 
 from sm_magics.compare.direct import Direct
@@ -384,6 +384,21 @@ class TestCredentials:
 
         outcomes = list(replay(connection, TARGET, requests()))
         assert {each.refusal.code for each in outcomes} == {"CredentialRetrievalError"}
+        assert server.asked == []
+
+    def test_a_role_that_may_no_longer_be_assumed_fails_the_requests_with_the_service_s_words(self, expiring):
+        def fetch():
+            raise ClientError({"Error": {"Code": "AccessDenied", "Message": "not authorized"}}, "AssumeRole")
+
+        connection, server = expiring(fetch, Reply())
+        credentials = connection.session.get_credentials()
+
+        def requests():
+            credentials._expiry_time = datetime.now(UTC)  # after botocore's own look
+            yield from numbered(2)
+
+        outcomes = list(replay(connection, TARGET, requests()))
+        assert [each.refusal.code for each in outcomes] == ["AccessDenied"] * 2
         assert server.asked == []
 
 

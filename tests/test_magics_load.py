@@ -50,6 +50,7 @@ class TestALoad:
         assert "sent 20 answered 20 lost 0" in told
         assert "Linear-Model 16 80 %" in told
         assert notebook.run(f"%sm_load {own} stop").result.tally.sent == 20
+        assert "--rps says nothing here" in notebook.fails(f"%sm_load {own} --rps 5", CellError)
         notebook.run(f"%sm_load {own} --data $X --rps 50 --for 40ms").result.wait()
 
     def test_all_may_go_to_one_variant_as_json_lines(self, notebook, own):

@@ -89,9 +89,11 @@ class Load:
     rate
         Requests a second, whether or not those before were answered.
     seconds
-        For how long.
+        For how long; where the endpoint falls behind the rate, fewer are sent, not longer.
     sending
         The load client.
+    clock
+        Measures time in seconds.
 
     Attributes
     ----------
@@ -108,15 +110,16 @@ class Load:
         rate: float,
         seconds: float,
         sending: Callable[..., Iterator[Outcome]] = replay,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.target, self.rate, self.seconds = target, rate, seconds
         self.tally = Tally()
         self.failure: SmError | None = None
         self._connection = connection
-        self._sending = sending
+        self._sending, self._clock = sending, clock
         self._stop = threading.Event()
         self.count = max(1, round(rate * seconds))
-        requests = (Request(number, body) for number, body in zip(range(self.count), itertools.cycle(bodies)))
+        requests = self._requests(itertools.cycle(bodies))
         self._thread = threading.Thread(target=self._run, args=(requests,), name="sm_magics load", daemon=True)
         self._thread.start()
 
@@ -142,13 +145,21 @@ class Load:
         if self.failure is not None:
             raise self.failure
 
+    def _requests(self, bodies: Iterator[bytes]) -> Iterator[Request]:
+        """Yield as many as are due in its time; where answers come slower than that, none after it."""
+        ends = self._clock() + self.seconds
+        for number, body in zip(range(self.count), bodies, strict=False):
+            if number and self._clock() > ends:
+                return
+            yield Request(number, body)
+
     def _run(self, requests: Iterator[Request]) -> None:
-        began = time.monotonic()
+        began = self._clock()
         connections = min(MOST_CONNECTIONS, max(8, math.ceil(self.rate)))
         options = {"concurrency": connections, "rate": self.rate, "until": self._stop}
         try:
             for outcome in self._sending(self._connection, self.target, requests, **options):
-                self.tally.add(outcome, int(time.monotonic() - began))
+                self.tally.add(outcome, int(self._clock() - began))
         except SmError as error:
             self.failure = error
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sm_magics.compare.exchange import Outcome
 from sm_magics.compare.invocation import OPERATION, Invocation, Unanswered
-from sm_magics.connection import unreached
+from sm_magics.connection import refused, unreached
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable, Iterator
@@ -226,7 +226,7 @@ class _Wave:
 
     async def _exchange(self, request: Request, due: float) -> Outcome:
         """Send one request, again where botocore would, and return what became of it."""
-        from botocore.exceptions import BotoCoreError
+        from botocore.exceptions import BotoCoreError, ClientError
 
         invocation, clock = self._invocation, self._clock
         began = due
@@ -248,6 +248,9 @@ class _Wave:
                 caught = failed.error
             except BotoCoreError as error:  # of the credentials
                 return Outcome(request, "", 0, b"", "", 0.0, began - due, attempt - 1, unreached(OPERATION, error))
+            except ClientError as error:  # of who gives them: a role that may no longer be assumed
+                told = refused(OPERATION, error.response)
+                return Outcome(request, "", 0, b"", "", 0.0, began - due, attempt - 1, told)
             ended = clock()
             if response is not None and response[0] < _OK:
                 invocation.succeeded(context, *response[:2])

@@ -9,7 +9,7 @@ from IPython.core.magic import magics_class
 
 from sm_magics.errors import CellError
 from sm_magics.magics.base import SmMagics, magic
-from sm_magics.magics.endpoint import find_endpoint
+from sm_magics.magics.endpoint import find_endpoint, refuse
 from sm_magics.magics.options import argument, duration, name, output, quiet
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ class LoadMagics(SmMagics):
             if last is None:
                 hint = "add --data $rows to start one"
                 raise CellError(f"there is no load on endpoint '{given.name}'", hint=hint)
+            refuse(given, "it goes with --data", rps=None, seconds=None, variant=None, content_type="text/csv")
             return Loaded(last).stop() if given.word == "stop" else Loaded(last)
         if given.word is not None:
             raise CellError("--data starts a load, and stop ends one", hint="keep one of the two")
