@@ -105,6 +105,17 @@ def test_a_log_that_is_followed_is_a_card_until_an_interrupt_and_then_its_record
     assert updates[-1]["content"]["data"] == EMPTY
 
 
+@pytest.mark.parametrize("line", ["%sm_panel {served}", "%sm_status --live"])
+def test_a_panel_is_its_record_and_a_widget_below_that_is_kept_up_to_date(kernel, served, widgets, line):
+    told = kernel.run(line.format(served=served))
+    shown = [each["content"]["data"] for each in told if each["msg_type"] in {"display_data", "execute_result"}]
+    assert served in shown[0]["text/html"]
+    assert WIDGET not in shown[0]
+    assert [WIDGET in each for each in shown[1:]] == ([True] if widgets else [])
+    assert ("comm_open" in kinds(told)) is widgets
+    assert "stream" not in kinds(told)
+
+
 def test_what_is_quick_shows_its_record_and_nothing_else(kernel, served):
     assert kinds(kernel.run(f"%sm_status {served}")) == ["execute_result"]
 
