@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sm_magics.render.html import record, render
+from sm_magics.render.html import record, render, style
 from sm_magics.render.view import Badge, Code, Column, Facts, Note, Table, View, bar
 
 EVIL = "<script>alert('x')</script> & \"quoted\""
@@ -154,3 +154,9 @@ def test_a_record_is_the_card_in_a_place_that_a_widget_can_hide():
     shown = record(view)
     assert shown.startswith(f'<div class="sm-record">{render(view)}')
     assert ":not(:has(.sm-panel)) {display: none}" in shown  # what stands where the widget is missing
+
+
+def test_where_the_style_is_already_the_card_comes_without():
+    view = View("Endpoint boston", None, (Note("as it was"),))
+    assert f"<style>\n{style()}\n</style>\n" in render(view)
+    assert render(view, styled=False) == render(view).replace(f"<style>\n{style()}\n</style>\n", "")

@@ -70,4 +70,4 @@ class Board:
         told = "" if self.watching else "No longer watched: this is what was seen last."
         told = f"Not up to date: {self._report.problem}" if self.watching and self._report.problem else told
         blocks = (*view.blocks, Note(told)) if told else view.blocks
-        self._card.write(html.render(type(view)(view.title, view.badge, blocks)))
+        self._card.write(html.render(type(view)(view.title, view.badge, blocks), styled=False))

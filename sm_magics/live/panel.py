@@ -289,8 +289,8 @@ class Panel:
         self._painted = self._context.clock.now()
         where = self._connection.label
         lately = report.usage.get(self.name) if report else None
-        self._card.write(html.render(panel(self.name, snapshot, where, lately, self._notes())))
-        self._log.write(html.render(events(self._lines)))
+        self._card.write(html.render(panel(self.name, snapshot, where, lately, self._notes()), styled=False))
+        self._log.write(html.render(events(self._lines), styled=False))
         self.controls.follow(snapshot)
         able = self.watching and not self._busy and snapshot is not None
         serves = snapshot is not None and snapshot.status == "InService" and snapshot.settled

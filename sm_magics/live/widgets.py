@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Any
 
-from sm_magics.render.html import narrow
+from sm_magics.render import html as cards
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -61,8 +61,8 @@ def style() -> Any:
     """Return the widget that gives all panels their look."""
     import ipywidgets
 
-    fitting = f"<style>@container (max-width: 760px) {{\n{narrow()}\n}}</style>"
-    return ipywidgets.HTML(_STYLE + fitting, layout={"display": "none"})
+    fitting = f"<style>@container (max-width: 760px) {{\n{cards.narrow()}\n}}</style>"
+    return ipywidgets.HTML(f"<style>\n{cards.style()}\n</style>{_STYLE}{fitting}", layout={"display": "none"})
 
 
 def button(label: str, tooltip: str, pressed: Callable[[], None], kind: str = "") -> Any:

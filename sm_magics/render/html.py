@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sm_magics.render.view import View
 
-__all__ = ["narrow", "record", "render"]
+__all__ = ["narrow", "record", "render", "style"]
 
 _HIDES_ERROR = """<style>
 .jp-OutputArea:has(.sm-record) > .jp-OutputArea-child:has(.jupyter-widgets):not(:has(.sm-panel)) {display: none}
@@ -19,9 +19,9 @@ _HIDES_ERROR = """<style>
 _BAR = re.compile("([█░]{2,})")
 
 
-def render(view: View) -> str:
-    """Return the card as HTML; all text in it is escaped."""
-    return str(_template().render(view=view))
+def render(view: View, *, styled: bool = True) -> str:
+    """Return the card as HTML, with its style unless that is there already; all text in it is escaped."""
+    return str(_template().render(view=view, styled=styled))
 
 
 def record(view: View) -> str:
@@ -30,6 +30,11 @@ def record(view: View) -> str:
     A notebook that is opened again has no such widget any more; what the front end then says in its place is hidden.
     """
     return f'<div class="sm-record">{render(view)}{_HIDES_ERROR}</div>'
+
+
+def style() -> str:
+    """Return the rules of style of all cards."""
+    return _file("card.css").rstrip("\n").replace("{{ narrow }}", narrow())
 
 
 def narrow() -> str:
@@ -54,7 +59,7 @@ def _template() -> Any:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     environment.filters["barred"] = _barred
     environment.filters["base64"] = lambda data: base64.b64encode(data).decode()
-    environment.globals["narrow"] = Markup(narrow())  # noqa: S704 - ours
+    environment.globals["style"] = Markup(style())  # noqa: S704 - ours
     return environment.from_string(_file("card.html.j2"))
 
 
