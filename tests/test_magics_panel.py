@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from sm_magics.errors import CellError
@@ -34,7 +36,10 @@ class TestLive:
 
     @pytest.fixture
     def kernel(self, notebook, monkeypatch):
+        runs = itertools.count()
+        notebook.begin = lambda: cell.update(header={"msg_id": f"m{next(runs)}"})
         cell = {"metadata": {"cellId": "c1"}}
+        notebook.begin()
         monkeypatch.setattr(notebook.shell, "kernel", object(), raising=False)
         monkeypatch.setattr(notebook.shell, "get_parent", lambda: cell, raising=False)
         monkeypatch.setattr(notebook.session, "settings", notebook.session.settings.changed("display", "auto"))
@@ -48,7 +53,7 @@ class TestLive:
         return shown
 
     def shown(self, notebook):
-        return list(notebook.session._shown.values())
+        return [each for _, panels in notebook.session._shown.values() for each in panels]
 
     def test_the_record_and_the_widget_are_two_outputs(self, kernel, served, outputs):
         kernel.run(f"p = %sm_panel {served}")
@@ -67,13 +72,16 @@ class TestLive:
 
     def test_a_cell_that_is_run_again_ends_what_it_showed(self, kernel, served, outputs):
         for magic in (f"%sm_panel {served}", "%sm_status --live"):
+            kernel.begin()
             kernel.run(magic)
-            (last,) = self.shown(kernel)
+            kernel.run(magic)
+            first, second = self.shown(kernel)  # of one run
+            assert (first.watching, second.watching) == (True, True)
+            kernel.begin()
             kernel.run(magic)
             (now,) = self.shown(kernel)
-            assert now is not last
-            assert (last.watching, now.watching) == (False, True)
-        assert len(outputs) == 8
+            assert (first.watching, second.watching, now.watching) == (False, False, True)
+        assert len(outputs) == 12
 
     def test_quiet_shows_nothing(self, kernel, served, outputs):
         kernel.run(f"%sm_panel {served} --quiet")

@@ -86,7 +86,7 @@ class Session:
     clock: Clock = field(default_factory=Clock)
     _connection: Connection | None = None
     _pollers: dict[int, Poller] = field(default_factory=dict)
-    _shown: dict[object, Any] = field(default_factory=dict)  # what is live, by the cell that shows it
+    _shown: dict[object, tuple[object, list[Any]]] = field(default_factory=dict)  # by cell: its last run, what is live
 
     @property
     def variables(self) -> Mapping[str, Any]:
@@ -146,11 +146,17 @@ class Session:
 
         @cache
         def made() -> Any:
-            cell = (self.shell.get_parent().get("metadata") or {}).get("cellId") or object()
-            if cell in self._shown:
-                self._shown.pop(cell).close()
-            shown = self._shown[cell] = make()
-            return shown
+            asked = self.shell.get_parent()
+            run = (asked.get("header") or {}).get("msg_id")
+            cell = (asked.get("metadata") or {}).get("cellId") or run
+            before, shown = self._shown.get(cell, (run, []))
+            if before != run:
+                for each in shown:
+                    each.close()
+                shown = []
+            shown.append(make())
+            self._shown[cell] = run, shown
+            return shown[-1]
 
         def show(bundle: Mapping[str, str]) -> None:
             from IPython.display import display
