@@ -8,23 +8,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-NGINX = """
-{user}worker_processes auto;
-daemon off;
-pid {folder}/nginx.pid;
-error_log {folder}/nginx.log;
-events {{ worker_connections 2048; }}
-http {{
-  access_log off;
-  client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy;
-  fastcgi_temp_path {folder}/f; uwsgi_temp_path {folder}/u; scgi_temp_path {folder}/s;
-  upstream gunicorn {{ server unix:{folder}/gunicorn.sock; }}
-  server {{
-    listen 127.0.0.1:{port};
-    location / {{ proxy_pass http://gunicorn; proxy_set_header Host $http_host; proxy_redirect off; }}
-  }}
-}}
-"""
+from nginx import written
+
+LOCATION = "proxy_pass http://gunicorn; proxy_set_header Host $http_host; proxy_redirect off;"
 
 
 def application():
@@ -58,12 +44,13 @@ def application():
 def main() -> None:
     port, folder = sys.argv[1], Path(sys.argv[2])
     user = "user root;\n" if os.geteuid() == 0 else ""  # nginx would become nobody, who may not reach the socket
-    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, port=port, user=user))
+    upstream = f"upstream gunicorn {{ server unix:{folder}/gunicorn.sock; }}"
+    nginx = written(folder, port, LOCATION, upstream=upstream, user=user)
     gunicorn = ["-m", "gunicorn", "-k", "gevent", "-w", "2", "-b", f"unix:{folder}/gunicorn.sock", "--chdir"]
     here = str(Path(__file__).parent)
     running = [
         subprocess.Popen([sys.executable, *gunicorn, here, "sagemaker_stack:application()"]),
-        subprocess.Popen(["nginx", "-c", folder / "nginx.conf", "-e", folder / "nginx.log"]),
+        subprocess.Popen(nginx),
     ]
     signal.signal(signal.SIGTERM, lambda *_: [each.terminate() for each in running])
     for each in running:
