@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sm_magics.amounts import percentage, seconds
 from sm_magics.connection import call
 from sm_magics.errors import CellError
+from sm_magics.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
@@ -194,6 +194,6 @@ def _given(**request: Any) -> dict[str, Any]:
     return {key: value for key, value in request.items() if value is not None}
 
 
-def _near(word: str, known: Collection[str], cutoff: float = 0.5) -> str | None:
-    near = difflib.get_close_matches(word, known, n=1, cutoff=cutoff)
-    return f"did you mean {near[0]}?" if near else None
+def _near(word: str, known: Collection[str], like: float = 0.5) -> str | None:
+    near = nearest(word, known, like)
+    return f"did you mean {near}?" if near else None

@@ -5,7 +5,6 @@ Errors and latencies are CloudWatch's, of users' own requests; quality is measur
 
 from __future__ import annotations
 
-import difflib
 import math
 import time
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sm_magics.errors import CellError, InvokeError
 from sm_magics.metrics import Span, read
+from sm_magics.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -57,8 +57,7 @@ def parse_guards(text: str) -> tuple[str, ...]:
     asked = tuple(dict.fromkeys(each.strip() for each in text.split(",")))
     for each in asked:
         if each not in known:
-            near = difflib.get_close_matches(each, known, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(known)}"
+            hint = did_you_mean(each, known) or f"there are {', '.join(known)}"
             raise CellError(f"--guard {text}: there is no guard '{each}'", hint=hint)
     return asked
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.alarms import names_in, prefix, specs
 from sm_magics.errors import CellError, PackagingError, ServiceError
 from sm_magics.models import Place, as_label, package, path_of
+from sm_magics.nearest import did_you_mean
 from sm_magics.spec import CAPTURE, EndpointSpec, NamedModel, VariantSpec, is_path, policy_words
 from sm_magics.target import MODEL_TAG, content, target
 from sm_magics.watch import described
@@ -161,7 +161,5 @@ def _packaged(what: str, label: str, source: ModelSource, connection: Connection
 
 def _nearest(name: str, connection: Connection, declared: Mapping[str, str]) -> str:
     rows = connection.call("ListModels", MaxResults=100)["Models"]
-    near = difflib.get_close_matches(name, [*declared, *(row["ModelName"] for row in rows)], n=1, cutoff=0.5)
-    if near:
-        return f"did you mean '{near[0]}'?"
-    return f"declare it in a %%sm_model {name} cell, or give an object of the notebook: $name"
+    near = did_you_mean(name, [*declared, *(row["ModelName"] for row in rows)], 0.5)
+    return near or f"declare it in a %%sm_model {name} cell, or give an object of the notebook: $name"

@@ -5,12 +5,12 @@ Pure: plain data in, plain data out.
 
 from __future__ import annotations
 
-import difflib
 import itertools
 import math
 from typing import TYPE_CHECKING
 
 from sm_magics.errors import CellError
+from sm_magics.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -30,8 +30,7 @@ def check_variant(endpoint: str, variant: str, names: Iterable[str]) -> None:
     """
     known = list(names)
     if variant not in known:
-        near = difflib.get_close_matches(variant, known, n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}'?" if near else f"it has {', '.join(known) or 'none yet'}"
+        hint = did_you_mean(variant, known, 0.5) or f"it has {', '.join(known) or 'none yet'}"
         raise CellError(f"endpoint '{endpoint}' has no variant '{variant}'", hint=hint)
 
 

@@ -17,6 +17,7 @@ LONGEST_MODULE, LONGEST_MAGIC = 350, 40  # lines
 LAYERS = (
     "errors          what goes wrong",
     "amounts         durations and shares, as people write them",
+    "nearest         the name that was meant",
     "clock           time, for whoever waits",
     "advice          what to do about what the service says",
     "service_model   what AWS says of its own calls",

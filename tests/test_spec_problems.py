@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sm_magics.spec.problems import Place, Problem, Source, clipped, did_you_mean, nearest
+from sm_magics.spec.problems import Place, Problem, Source, clipped
 
 
 def shown(text: str, *problems: Problem, first_line: int = 1) -> str:
@@ -90,19 +90,6 @@ def test_of_very_many_problems_the_first_are_shown_and_the_rest_counted():
 
 def test_an_index_of_the_text_has_a_place():
     assert Source("ab\r\ncd\n").at(5) == Place(1, 1)
-
-
-@pytest.mark.parametrize(
-    ("word", "found"),
-    [("wieght", "weight"), ("WEIGHT", "weight"), ("ServerlesConfig", "serverless_config"), ("zebra", None), ("", None)],
-)
-def test_the_nearest_word(word, found):
-    assert nearest(word, ["weight", "instance", "serverless_config"]) == found
-
-
-def test_a_suggestion_asks():
-    assert did_you_mean("modle", ["model"]) == "did you mean 'model'?"
-    assert did_you_mean("x" * 1000, ["x" * 999]) is None
 
 
 def test_long_texts_are_clipped():

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from sm_magics.compare.exchange import prediction_of
 from sm_magics.compare.experiment import Design, Run, run
 from sm_magics.compare.measures import measure_of
 from sm_magics.errors import CellError
+from sm_magics.nearest import did_you_mean
 from sm_magics.rows import SERIALIZERS, csv_line, values_of
 from sm_magics.spec import resolve
 from sm_magics.traffic import check_variant
@@ -72,8 +72,7 @@ def asked_by(connection: Connection, endpoint: str, options: Mapping[str, Any]) 
         As `asked`, and when there is no such option.
     """
     if unknown := sorted(options.keys() - _OPTIONS.keys()):
-        near = difflib.get_close_matches(unknown[0], _OPTIONS, n=1)
-        hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(_OPTIONS)}"
+        hint = did_you_mean(unknown[0], _OPTIONS) or f"there are {', '.join(_OPTIONS)}"
         raise CellError(f"a comparison has no option '{unknown[0]}'", hint=hint)
     return asked(connection, {**_OPTIONS, **options, "name": endpoint}, {})
 
@@ -310,8 +309,7 @@ def _by(told: Any, data: Any, count: int | None) -> tuple[str, NDArray[Any]] | N
     if not hasattr(data, "columns"):
         raise CellError("--by names a column of a data frame", hint="or give a value for each row: --by $values")
     if told not in data.columns:
-        near = difflib.get_close_matches(told, list(map(str, data.columns)), n=1, cutoff=0.4)
-        raise CellError(f"--data has no column '{told}'", hint=f"did you mean '{near[0]}'?" if near else None)
+        raise CellError(f"--data has no column '{told}'", hint=did_you_mean(told, map(str, data.columns), 0.4))
     return told, np.asarray(data[told])[:count]
 
 

@@ -6,13 +6,13 @@ and a test that may be looked at while rows come in possible.
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from sm_magics.errors import CellError
+from sm_magics.nearest import did_you_mean
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -79,8 +79,7 @@ def measure_of(told: str | Callable[..., Any], better: Direction | None = None) 
     """
     if isinstance(told, str):
         if told not in MEASURES:
-            near = difflib.get_close_matches(told, MEASURES, n=1)
-            hint = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(MEASURES)}, and $your_function"
+            hint = did_you_mean(told, MEASURES) or f"there are {', '.join(MEASURES)}, and $your_function"
             raise CellError(f"unknown metric '{told}'", hint=hint)
         if better not in {None, MEASURES[told].better}:
             raise CellError(f"of {told}, {MEASURES[told].better} is better", hint="leave --better out")

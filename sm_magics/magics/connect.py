@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from sm_magics.amounts import duration
 from sm_magics.errors import CellError
 from sm_magics.magics.base import SmMagics, magic
 from sm_magics.magics.options import argument, quiet
+from sm_magics.nearest import nearest
 
 if TYPE_CHECKING:
     import argparse
@@ -66,8 +66,8 @@ class ConnectMagics(SmMagics):
             name, equals, value = each.partition("=")
             known = list(asdict(settings))
             if not equals or name not in known:
-                near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-                hint = f"did you mean {near[0]}={value or '...'}?" if near else f"there are {', '.join(known)}"
+                near = nearest(name, known, 0.5)
+                hint = f"did you mean {near}={value or '...'}?" if near else f"there are {', '.join(known)}"
                 raise CellError(f"'{each}' sets nothing", hint=hint)
             settings = settings.changed(name, value)
         self.session.settings = settings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from sm_magics.errors import CellError
 from sm_magics.magics.base import magic
 from sm_magics.magics.deploying import DeployingMagics
 from sm_magics.magics.options import flag, name, output, quiet, waiting
+from sm_magics.nearest import did_you_mean
 
 if TYPE_CHECKING:
     import argparse
@@ -179,7 +179,6 @@ def find_endpoint(connection: Connection, endpoint: str) -> Snapshot:
     snapshot = look(connection, endpoint)
     if snapshot is None:
         names = [row["EndpointName"] for page in connection.pages("ListEndpoints") for row in page["Endpoints"]]
-        near = difflib.get_close_matches(endpoint, names, n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}'?" if near else "%sm_status shows all endpoints"
+        hint = did_you_mean(endpoint, names, 0.5) or "%sm_status shows all endpoints"
         raise CellError(f"there is no endpoint '{endpoint}' · {connection.label}", hint=hint)
     return snapshot

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import magics_class
@@ -10,6 +9,7 @@ from IPython.core.magic import magics_class
 from sm_magics.errors import CellError
 from sm_magics.magics.base import SmMagics, magic
 from sm_magics.magics.options import argument, usage
+from sm_magics.nearest import nearest
 
 if TYPE_CHECKING:
     import argparse
@@ -56,9 +56,9 @@ class HelpMagics(SmMagics):
             if (written := example(asked)) is not None:
                 blocks.append(Code(written, "For example:"))
             return View(f"Help for {asked}", None, tuple(blocks))
-        near = difflib.get_close_matches(asked, [*functions, *words()], n=1, cutoff=0.7)
+        near = nearest(asked, [*functions, *words()], 0.7)
         known = "%sm_help lists the magics; a key of a cell is explained by its name, such as weight"
-        raise CellError(f"there is no help for '{topic}'", hint=f"did you mean {near[0]}?" if near else known)
+        raise CellError(f"there is no help for '{topic}'", hint=f"did you mean {near}?" if near else known)
 
 
 def _magics(shell: Any) -> dict[str, Any]:

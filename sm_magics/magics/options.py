@@ -7,7 +7,6 @@ would make nbconvert and nbval report success.
 from __future__ import annotations
 
 import argparse
-import difflib
 import inspect
 import keyword
 import re
@@ -19,6 +18,7 @@ from IPython.core.magic_arguments import argument
 
 from sm_magics.amounts import seconds
 from sm_magics.errors import CellError
+from sm_magics.nearest import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -144,7 +144,7 @@ def _hint(parser: argparse.ArgumentParser, words: list[str]) -> str:
     for word in words:
         flag = word.partition("=")[0]
         if flag.startswith("-") and flag not in flags and not re.fullmatch(r"-\d.*", flag):
-            near = difflib.get_close_matches(flag, flags, n=1, cutoff=0.7)
+            near = nearest(flag, flags, 0.7)
             if near:
-                return f"did you mean {near[0]}?"
+                return f"did you mean {near}?"
     return " ".join(parser.format_usage().replace("::", "").split())

@@ -6,7 +6,6 @@ older algorithms; `xgboost:1` has accounts of its own. An account that is not li
 
 from __future__ import annotations
 
-import difflib
 import json
 from dataclasses import dataclass
 from functools import cache
@@ -15,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sm_magics.errors import PackagingError
+from sm_magics.nearest import did_you_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
 __all__ = ["KNOWN", "Known", "image_uri", "recognise", "versions"]
 
@@ -114,7 +114,7 @@ def image_uri(image: str, region: str) -> str:
     if publishers is None:
         raise PackagingError(
             f"the registry of the prebuilt images in region '{region}' is not known",
-            hint=_nearest(region, _accounts()) or "write the image's full URI",
+            hint=did_you_mean(region, _accounts()) or "write the image's full URI",
         )
     if entry.publisher not in publishers:
         raise PackagingError(f"there is no {known} in {region}", hint="use a later version, or another region")
@@ -138,7 +138,7 @@ def recognise(uri: str) -> Known | None:
 def _parse(image: str) -> Known:
     name, _, version = image.partition("@")
     if name not in _IMAGES:
-        meant = _nearest(image.replace(":", "@"), (*_IMAGES, *KNOWN))
+        meant = did_you_mean(image.replace(":", "@"), (*_IMAGES, *KNOWN))
         if Path(image).is_file():
             meant = f"for the program of this name write ./{image}"
         raise PackagingError(
@@ -151,14 +151,9 @@ def _parse(image: str) -> Known:
         problem = f"has no version '{version}'" if version else "needs a version after an @"
         listed = f"known versions: {', '.join(known)}"
         raise PackagingError(
-            f"the image '{name}' {problem}", hint=" ".join(filter(None, [_nearest(version, known), listed]))
+            f"the image '{name}' {problem}", hint=" ".join(filter(None, [did_you_mean(version, known), listed]))
         )
     return Known(name, version)
-
-
-def _nearest(text: str, known: Iterable[str]) -> str:
-    found = difflib.get_close_matches(text, known, n=1)
-    return f"did you mean '{found[0]}'?" if found else ""
 
 
 @cache

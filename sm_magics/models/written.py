@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from sm_magics import service_model
 from sm_magics.errors import PackagingError
 from sm_magics.models import archive
+from sm_magics.nearest import did_you_mean
 from sm_magics.spec.types import ModelFields, ModelObject
 
 __all__ = ["fields", "is_data", "local_path"]
@@ -55,7 +55,8 @@ def _of_mapping(mapping: Mapping[Any, Any], expression: str) -> ModelFields:
     for key, value in mapping.items():
         name = known.get(str(key))
         if name is None:
-            raise PackagingError(f"{expression} has the unknown key '{key}'", hint=_nearest(str(key), known))
+            hint = did_you_mean(str(key), known) or "known are image, data, env and SageMaker's own names"
+            raise PackagingError(f"{expression} has the unknown key '{key}'", hint=hint)
         place = container if name in container_names else request
         if name in place:
             raise PackagingError(f"{expression} gives {name} twice", hint=f"take '{key}' or the other one out")
@@ -70,8 +71,3 @@ def _names(shape: str) -> dict[str, str]:
     """Return a structure's members by their own names and in snake_case."""
     members = service_model.load("sagemaker", ("CreateModel",)).shape(shape).members.keys() - _OURS
     return {name: name for name in members} | {service_model.snake_case(name): name for name in members}
-
-
-def _nearest(key: str, known: Mapping[str, str]) -> str:
-    found = difflib.get_close_matches(key, known, n=1)
-    return f"did you mean '{found[0]}'?" if found else "known are image, data, env and SageMaker's own names"

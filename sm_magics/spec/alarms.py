@@ -7,11 +7,12 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.amounts import duration, percentage, seconds
+from sm_magics.nearest import did_you_mean
 from sm_magics.spec.deployment import DEPLOYMENT, watched_seconds, watches
 from sm_magics.spec.fields import Form, Found, Site
 from sm_magics.spec.keys import ALARM, ERRORS, LATENCIES, STATISTICS, sagemaker
 from sm_magics.spec.nodes import UNKNOWN, Entry, ListNode, MappingNode, ScalarNode, opened
-from sm_magics.spec.problems import clipped, did_you_mean
+from sm_magics.spec.problems import clipped
 from sm_magics.spec.rules import shown
 from sm_magics.spec.types import AlarmSpec
 

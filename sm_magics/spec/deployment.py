@@ -6,10 +6,11 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.amounts import duration, percentage, seconds
+from sm_magics.nearest import did_you_mean
 from sm_magics.spec.fields import Form, Site
 from sm_magics.spec.keys import DEPLOY, sagemaker
 from sm_magics.spec.nodes import UNKNOWN, Entry, MappingNode, ScalarNode, opened
-from sm_magics.spec.problems import clipped, did_you_mean
+from sm_magics.spec.problems import clipped
 from sm_magics.spec.rules import shown
 
 if TYPE_CHECKING:

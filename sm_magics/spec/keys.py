@@ -11,8 +11,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from sm_magics import service_model
+from sm_magics.nearest import did_you_mean, nearest
 from sm_magics.service_model import snake_case, summary
-from sm_magics.spec.problems import did_you_mean, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -27,16 +27,7 @@ _HOW = "write $object, or a mapping with image, data and env"
 def parse_model(text: str, name: str, variables: Mapping[str, Any], *, first_line: int = 1) -> ModelSpec:
     """Read the body of a model cell: a mapping of the model's fields, or one `$name`.
 
-    Parameters
-    ----------
-    text
-        The cell without its first line, the magic's.
-    name
-        The model's name, from the magic's line.
-    variables
-        What `$` expressions may name.
-    first_line
-        The number that the first line of `text` has for the reader.
+    The parameters are those of `parse_endpoint`.
 
     Raises
     ------

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from sm_magics.nearest import did_you_mean
 from sm_magics.spec.nodes import UNKNOWN, ListNode, MappingNode, ScalarNode, read
-from sm_magics.spec.problems import Problem, Source, clipped, did_you_mean
+from sm_magics.spec.problems import Problem, Source, clipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
-from difflib import get_close_matches
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -14,12 +13,11 @@ from sm_magics.errors import CellError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Place", "Problem", "Source", "clipped", "did_you_mean", "nearest"]
+__all__ = ["Place", "Problem", "Source", "clipped"]
 
 _WIDTH = 100  # of the part of a long line that is shown
 _SHOWN = 50  # problems of one cell
 _LINE_BREAK = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # what YAML takes for one
-_MAX_WORD = 100  # nobody mistypes a longer one, and comparing takes long
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -82,19 +80,6 @@ class Source:
         indent = _columns(text[start:column].ljust(column - start)) + (1 if start else 0)
         rows.append(f"     {'':>{width}} | {' ' * indent}^")
         return "\n".join(row.rstrip() for row in rows)
-
-
-def nearest(word: str, words: Iterable[str]) -> str | None:
-    """Return the one of `words` that is most like `word`, None when none is like it."""
-    by_lower = {each.lower(): each for each in words}
-    found = get_close_matches(word.lower(), by_lower, n=1) if len(word) <= _MAX_WORD else []
-    return by_lower[found[0]] if found else None
-
-
-def did_you_mean(word: str, words: Iterable[str]) -> str | None:
-    """Return the question that suggests the nearest of `words`, None when none is near."""
-    found = nearest(word, words)
-    return f"did you mean '{found}'?" if found else None
 
 
 def clipped(text: str, length: int = 60) -> str:

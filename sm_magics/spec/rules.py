@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from sm_magics.spec.problems import clipped, nearest
+from sm_magics.nearest import did_you_mean
+from sm_magics.spec.problems import clipped
 from sm_magics.spec.syntax import missing_space
 from sm_magics.spec.variables import type_name
 
@@ -98,8 +99,7 @@ def _other_type(value: Any, shape: Shape, expression: str | None) -> str | None:
 
 
 def _not_one_of(value: str, shape: Shape, label: str, got: str) -> tuple[str, str | None]:
-    found = nearest(value, shape.enum)
-    hint = f"did you mean '{found}'?" if found else None
+    hint = did_you_mean(value, shape.enum)
     if shape.name.endswith("InstanceType"):
         return f"{got} is not an instance type", hint or "ml.m5.large is one"
     if hint is None and len(shape.enum) <= _FEW:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.errors import CellError
-from sm_magics.spec.problems import clipped, did_you_mean
+from sm_magics.nearest import did_you_mean
+from sm_magics.spec.problems import clipped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
