@@ -74,7 +74,7 @@ class Stepping:
     def how_to_go_on(self) -> str:
         """What to do after an interrupt."""
         steps = ",".join(f"{each:g}" for each in self.to_come)
-        go_on = f"to go on from there: %sm_traffic {self.endpoint} {self.variant} --steps {steps}"
+        go_on = f"to go on from there, run the cell again with --steps {steps}, and all else as it is"
         return go_on if steps else "that was the last step: nothing more was to come"
 
 

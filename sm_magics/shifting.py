@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -79,7 +80,7 @@ def step(
     """Move traffic to a newcomer in steps, each one verified and held; the last is held only for a guard.
 
     What is under way at the endpoint is waited for first: the weights that it leads to are those to go back to.
-    An interrupt leaves the share at which it is.
+    An interrupt leaves the share at which it is. Who has the share of the last step already keeps it.
 
     Raises
     ------
@@ -88,6 +89,9 @@ def step(
         is worse, or can no longer look: then the weights are again what they were before the first step.
     """
     before = _weights((yield from at_rest(connection, course.endpoint, clock, timeout)))
+    if _arrived(before, course):
+        yield from shift(connection, course.endpoint, before, clock, timeout=timeout)
+        return
     if guard is not None:
         guard.begin()  # what cannot be watched is not begun
     for number, share in enumerate(course.steps, 1):
@@ -136,11 +140,17 @@ def course_plan(live: Live, course: Course) -> Plan:
     """Return the calls of all steps as one plan, to be shown."""
     before = _weights(live)
     actions: list[Action] = []
-    for share in course.steps:
+    for share in () if _arrived(before, course) else course.steps:
         weights = stepped(before, course.newcomer, share)
         actions += reweigh(course.endpoint, live, weights).actions
         live = replace(live, shares={name: Share(weights[name], each.count) for name, each in live.shares.items()})
     return Plan(course.endpoint, live.config_name, live.shares, tuple(actions))
+
+
+def _arrived(weights: Mapping[str, float], course: Course) -> bool:
+    """Return whether the newcomer has the share of the last step: a cell that is run again takes nothing back."""
+    total = sum(weights.values())
+    return total > 0 and math.isclose(100 * weights.get(course.newcomer, 0.0) / total, course.steps[-1], rel_tol=1e-4)
 
 
 def _weights(live: Live) -> dict[str, float]:

@@ -20,8 +20,8 @@ __all__ = ["check_variant", "completed", "parse_steps", "parse_weights", "steppe
 WHOLE = 100.0  # percent
 
 
-def check_variant(endpoint: str, variant: str, names: Iterable[str]) -> None:
-    """Raise when a variant is none of those that there are.
+def check_variant(endpoint: str, variant: str, names: Iterable[str], *, otherwise: str = "") -> None:
+    """Raise when a variant is none of those that there are; `otherwise` is what to do when it is not a typing error.
 
     Raises
     ------
@@ -30,7 +30,7 @@ def check_variant(endpoint: str, variant: str, names: Iterable[str]) -> None:
     """
     known = list(names)
     if variant not in known:
-        hint = did_you_mean(variant, known, 0.5) or f"it has {', '.join(known) or 'none yet'}"
+        hint = did_you_mean(variant, known, 0.5) or f"it has {', '.join(known) or 'none yet'}{otherwise}"
         raise CellError(f"endpoint '{endpoint}' has no variant '{variant}'", hint=hint)
 
 
@@ -51,7 +51,7 @@ def parse_weights(words: Sequence[str], endpoint: str, names: Sequence[str]) -> 
         if variant in given:
             raise CellError(f"variant '{variant}' has two shares", hint="keep one of the two")
         check_variant(endpoint, variant, names)
-        given[variant] = _share(word, number)
+        given[variant] = _share(word, number.removesuffix("%"))
     return completed(given, endpoint, names)
 
 

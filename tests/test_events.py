@@ -59,7 +59,7 @@ class TestSteps:
     def test_while_a_share_is_held_it_says_which_and_what_is_left(self):
         assert interrupted([PLANNED, *step("UpdateEndpointWeightsAndCapacities"), self.AT]) == (
             "stopped stepping; variant 'B' stays at 10 % of the traffic",
-            "to go on from there: %sm_traffic boston B --steps 50,100",
+            "to go on from there, run the cell again with --steps 50,100, and all else as it is",
         )
 
     def test_at_the_last_one_nothing_is_left(self):

@@ -45,6 +45,8 @@ class TestShares:
         ("line", "told"),
         [
             ("", "say what A and B should get"),
+            ("--steps 10,20", "say which variant is to go these steps\n  %sm_traffic {own} B --steps 10,20"),
+            ("B --steps 10,20 --guard speed --dry-run", "there is no guard 'speed'"),
             ("C=1", "has no variant 'C'"),
             ("A=0 B=0", "no variant would get any traffic"),
             ("A=1 B=1 --every 5s", "--every says nothing here"),
@@ -60,7 +62,7 @@ class TestShares:
         ],
     )
     def test_what_cannot_be_is_refused_and_nothing_is_done(self, notebook, connection, own, line, told):
-        assert told in notebook.fails(f"%sm_traffic {own} {line}", CellError)
+        assert told.replace("{own}", own) in notebook.fails(f"%sm_traffic {own} {line}", CellError)
         assert weights(connection, own) == {"A": 3.0, "B": 1.0}
 
     def test_an_only_variant_has_it_all(self, notebook, deployer, name):
@@ -79,6 +81,13 @@ class TestSteps:
         assert "Done and verified: 2 × UpdateEndpointWeightsAndCapacities." in words(ran)
         assert weights(connection, own) == {"A": 0.0, "B": 100.0}
 
+    def test_run_again_they_take_nothing_back(self, notebook, connection, own):
+        line = f"%sm_traffic {own} B --steps 50,100 --every 50ms"
+        notebook.run(line)
+        assert "Nothing to change" in words(notebook.run(f"{line} --guard errors"))
+        assert "nothing to do" in words(notebook.run(f"{line} --dry-run"))
+        assert weights(connection, own) == {"A": 0.0, "B": 100.0}
+
     def test_a_dry_run_shows_all_of_them(self, notebook, connection, own):
         told = words(notebook.run(f"%sm_traffic {own} B --steps 10,50 --dry-run"))
         assert "2 calls" in told
@@ -94,7 +103,7 @@ class TestSteps:
         told = notebook.fails(f"%sm_traffic {own} B --steps 10,50,100", Detached)
         assert told == (
             "stopped stepping; variant 'B' stays at 10 % of the traffic\n"
-            f"  to go on from there: %sm_traffic {own} B --steps 50,100"
+            "  to go on from there, run the cell again with --steps 50,100, and all else as it is"
         )
         assert weights(connection, own) == {"A": 90.0, "B": 10.0}
 

@@ -91,6 +91,15 @@ class TestSteps:
         assert event.verified
         assert weights(connection, name) == {"A": 0.0, "B": 0.0, "C": 100.0}
 
+    def test_who_has_the_last_share_already_keeps_it(self, deployer, connection, name, writes):
+        deployer.run(name, TWO)
+        writes.clear()
+        course = Course(name, "B", (10, 25), 100.0)
+        guard = Watching("worse")
+        assert not any(isinstance(each, Stepping) for each in step(connection, course, Clock(), guard=guard))
+        assert course_plan(observe_endpoint(connection, name), course).actions == ()
+        assert (guard.began, writes) == (0, [])
+
     def test_an_interrupt_leaves_the_share_at_which_it_is(self, deployer, connection, name):
         deployer.run(name, TWO)
 

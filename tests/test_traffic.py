@@ -22,6 +22,9 @@ class TestWeights:
         words = ["XGB-Model=1", "Linear-Model=0.5"]
         assert parse_weights(words, "boston", NAMES) == {"Linear-Model": 0.5, "XGB-Model": 1.0}
 
+    def test_they_may_be_written_as_percent(self):
+        assert parse_weights(["XGB-Model=10%"], "boston", NAMES) == {"Linear-Model": 90.0, "XGB-Model": 10.0}
+
     def test_one_that_is_left_out_gets_the_rest_of_100(self):
         assert parse_weights(["XGB-Model=10"], "boston", NAMES) == {"Linear-Model": 90.0, "XGB-Model": 10.0}
         assert parse_weights(["XGB-Model=100"], "boston", NAMES)["Linear-Model"] == 0
@@ -30,6 +33,7 @@ class TestWeights:
         ("words", "told"),
         [
             (["XGB-Modle=1", "Linear-Model=1"], "has no variant 'XGB-Modle'\n  did you mean 'XGB-Model'?"),
+            (["xgb-model=1", "Linear-Model=1"], "has no variant 'xgb-model'\n  did you mean 'XGB-Model'?"),
             (["Other=1"], "endpoint 'boston' has no variant 'Other'\n  it has Linear-Model, XGB-Model"),
             (["XGB-Model"], "'XGB-Model' says no share"),
             (["XGB-Model=many"], "XGB-Model=many: 'many' is no share"),

@@ -12,6 +12,7 @@ from sm_magics.errors import CellError, DeployError, PlanError
 from sm_magics.events import Reached
 from sm_magics.inventory import delete, inventory, unused
 from sm_magics.plan import plan, promoted, switch
+from sm_magics.shifting import shift
 from sm_magics.target import Live, Share
 from sm_magics.versions import Version, chosen, history, promote, promotion, rollback
 from sm_magics.watch import Snapshot, look
@@ -119,6 +120,15 @@ class TestRollback:
         deployer.run(name, ONE)
         end = list(rollback(connection, name, versions_of(connection, name)[0], deployer.clock))[-1]
         assert end.snapshot.shares["A"].weight == 3.0
+
+    def test_to_the_one_it_is_on_its_weights_come_back_in_place(self, deployer, connection, name, writes):
+        deployer.run(name, TWO)
+        made = versions_of(connection, name)[0]
+        list(shift(connection, name, {"A": 0.0, "B": 1.0}, deployer.clock))
+        writes.clear()
+        end = list(rollback(connection, name, made, deployer.clock))[-1]
+        assert (writes, end.verified) == (["UpdateEndpointWeightsAndCapacities"], True)
+        assert {each: share.weight for each, share in end.snapshot.shares.items()} == {"A": 3.0, "B": 1.0}
 
     def test_to_the_one_it_is_on_there_is_nothing_to_do(self, deployer, connection, name, writes):
         deployer.run(name, ONE)

@@ -55,7 +55,10 @@ class TrafficMagics(DeployingMagics):
         names = [each.name for each in snapshot.variants]
         if not given.words:
             told = f"say what {' and '.join(names) or 'each variant'} should get"
-            raise CellError(told, hint=f"%sm_traffic {snapshot.name} {' '.join(f'{each}=1' for each in names)}")
+            words = " ".join(f"{each}=1" for each in names)
+            if given.steps is not None:
+                told, words = "say which variant is to go these steps", f"{names[-1]} --steps {given.steps}"
+            raise CellError(told, hint=f"%sm_traffic {snapshot.name} {words}")
         if given.steps is not None:
             return self._stepped(given, connection, snapshot.name, names)
         refuse(given, "it goes with --steps", every=None, guard=None, data=None, target=None)
@@ -89,9 +92,9 @@ class TrafficMagics(DeployingMagics):
             raise CellError(f"'{names[0]}' is the only variant of endpoint '{endpoint}': it has all the traffic")
         every = DEFAULT_EVERY if given.every is None else given.every
         course = Course(endpoint, given.words[0], parse_steps(given.steps), every)
+        guard = self._guard(given, connection, course)
         if given.dry_run:
             return Planned(course_plan(observe_endpoint(connection, endpoint), course))
-        guard = self._guard(given, connection, course)
         events = step(connection, course, self.session.clock, guard=guard, timeout=self.session.timeout(given))
         return self._follow(given, connection, events)
 

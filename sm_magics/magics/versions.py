@@ -53,7 +53,12 @@ class VersionsMagics(DeployingMagics):
             raise CellError("--delete-losers waits for the winner to serve alone", hint="leave --no-wait out")
         connection = self.session.connection()
         snapshot = find_endpoint(connection, given.name)
-        check_variant(snapshot.name, given.variant, [each.name for each in snapshot.variants])
+        check_variant(
+            snapshot.name,
+            given.variant,
+            [each.name for each in snapshot.variants],
+            otherwise=f"; %sm_history {snapshot.name} shows its configs, and %sm_rollback brings one back",
+        )
         if given.dry_run:
             return Planned(promotion(connection, snapshot.name, given.variant, given.instances))
         options = {"instances": given.instances, "wait": wait, "timeout": timeout}

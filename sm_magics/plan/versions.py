@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from sm_magics.errors import PlanError
 from sm_magics.plan.actions import Plan, update_endpoint
 from sm_magics.plan.refusals import check_update
+from sm_magics.plan.weights import reweigh
 from sm_magics.target import ANSWER_ONLY, TAGS_TAG, Target
 
 if TYPE_CHECKING:
@@ -49,7 +50,9 @@ def promoted(endpoint: str, live: Live, variant: str, instances: int | None = No
 
 
 def switch(endpoint: str, live: Live, name: str, config: Mapping[str, Any]) -> Plan:
-    """Return the call that brings an endpoint to a config that there is; none when it is on it.
+    """Return the call that brings an endpoint to a config that there is.
+
+    Where it is on it, only weights and instance counts are brought back, in place: none when they are the config's.
 
     Raises
     ------
@@ -58,6 +61,10 @@ def switch(endpoint: str, live: Live, name: str, config: Mapping[str, Any]) -> P
     """
     if live.in_progress:
         return Plan(endpoint, live.config_name, live.shares, settle_first=True)
+    if live.config_name == name and live.status == "InService":
+        shares = Target(endpoint, config_of(config)).shares
+        counts = {each: share.count for each, share in shares.items() if share.count is not None}
+        return reweigh(endpoint, live, {each: share.weight for each, share in shares.items()}, counts)
     if live.config_name == name:
         return Plan(endpoint, name, live.shares)
     if live.status != "InService":

@@ -264,7 +264,7 @@ class Endpoint(Shown):
 
         snapshot = look(self.reached_by, self.name)
         if snapshot is None:
-            raise SmError(f"endpoint '{self.name}' is gone")
+            raise SmError(f"endpoint '{self.name}' is gone", hint="%sm_status shows all endpoints")
         return seen(self.reached_by, snapshot, self.columns)
 
     def wait(self, timeout: float = 3600.0, clock: Clock | None = None) -> Endpoint:
