@@ -127,7 +127,11 @@ class DeployError(SmError):
 
 
 class InvokeError(SmError):
-    """An endpoint answered an invocation with an error."""
+    """An endpoint answered an invocation with an error; `variant` is who did, where one alone is meant."""
+
+    def __init__(self, message: str, *, hint: str | None = None, variant: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.variant = variant
 
 
 class Detached(_Short, KeyboardInterrupt):

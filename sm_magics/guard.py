@@ -172,7 +172,7 @@ class Quality:
             for _ in wanted.progress:
                 pass
         except InvokeError as error:
-            return error.message
+            return error.message if error.variant == self._newcomer else None  # no reason to go back to who is dead
         verdict = compare(wanted).verdict
         return None if verdict.best in {None, self._newcomer} else verdict.sentence
 

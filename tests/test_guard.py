@@ -177,6 +177,13 @@ class TestOnTheEngine:
         found.begin()
         assert "answered none of the first" in found.trouble()
 
+    def test_traffic_does_not_go_back_to_one_that_does_not_answer(self, deployer, connection, name, data):
+        deployer.run(name, TWO)
+        carry_out(connection, name, Asked("A", (Fault("5xx", "A", percentage=100.0),)))
+        found = guards(connection, name, "B", {"A": 1.0, "B": 0.0}, ["rmse"], looks=5, data=data[0], target=data[1])
+        found.begin()
+        assert found.trouble() is None
+
 
 def test_of_several_the_first_that_finds_something_is_heard():
     class One:

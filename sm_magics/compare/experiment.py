@@ -270,7 +270,7 @@ class _Watching:
             name = f"variant '{who}' of endpoint '{self._made.design.endpoint}'" if who else "the endpoint"
             told = f"{name} answered none of the first {HOPELESS} rows: {outcome.refusal.message}"
             hint = "see what it prints: %sm_logs " + f"{self._made.design.endpoint} {who}".strip()
-            raise InvokeError(told, hint=hint) from outcome.refusal
+            raise InvokeError(told, hint=hint, variant=who) from outcome.refusal
 
     def gone(self, outcome: Outcome) -> bool:
         """Whether so many requests failed in a row that no more are worth sending."""
