@@ -107,7 +107,7 @@ def deletion(connection: Connection, name: str) -> Deletion:
     """
     snapshot = look(connection, name)
     name = name if snapshot is None else snapshot.name  # the service finds it in any case of letters
-    if snapshot is not None and _tags(connection, snapshot.arn).get(ENDPOINT_TAG) is None:
+    if snapshot is not None and connection.tags(snapshot.arn).get(ENDPOINT_TAG) is None:
         raise PlanError(
             f"endpoint '{name}' was not made by sm_magics, so it is not deleted here",
             hint="delete it with the tool that made it",
@@ -183,7 +183,7 @@ def surplus(connection: Connection, name: str) -> Deletion:
 
 def _after(connection: Connection, config: str) -> str:
     answer = connection.describe("EndpointConfig", config)
-    return "" if answer is None else _tags(connection, answer["EndpointConfigArn"]).get(AFTER_TAG, "")
+    return "" if answer is None else connection.tags(answer["EndpointConfigArn"]).get(AFTER_TAG, "")
 
 
 def _models_in(connection: Connection, config: str) -> set[str]:
@@ -253,7 +253,7 @@ def _owned(connection: Connection, kind: str, named: re.Pattern[str] | None = No
             name = row[f"{kind}Name"]
             if named is not None and not named.search(name):
                 continue
-            tags = _tags(connection, row[f"{kind}Arn"])
+            tags = connection.tags(row[f"{kind}Arn"])
             owner = tags.get(ENDPOINT_TAG) or tags.get(MODEL_TAG)
             if owner:
                 word = DECLARED if MODEL_TAG in tags else _WORDS[kind]
@@ -269,13 +269,3 @@ def _users(connection: Connection, names: set[str], but: str) -> Mapping[str, st
                 served = parts(connection, row["EndpointName"])
                 users |= dict.fromkeys(names & served, row["EndpointName"])
     return users
-
-
-def _tags(connection: Connection, arn: str) -> Mapping[str, str]:
-    try:
-        answer = connection.call("ListTags", ResourceArn=arn)
-    except ServiceError as error:
-        if error.code in {"ValidationException", "ResourceNotFound"}:
-            return {}  # deleted since it was listed
-        raise
-    return {each["Key"]: each["Value"] for each in answer["Tags"]}

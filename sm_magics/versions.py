@@ -87,8 +87,7 @@ def history(connection: Connection, snapshot: Snapshot) -> tuple[Version, ...]:
     for name in dict.fromkeys([*names_like(connection, snapshot.name), snapshot.config_name]):
         answer = connection.describe("EndpointConfig", name)
         if answer is not None:
-            listed = connection.call("ListTags", ResourceArn=answer["EndpointConfigArn"])["Tags"]
-            found[name] = answer, {each["Key"]: each["Value"] for each in listed}
+            found[name] = answer, connection.tags(answer["EndpointConfigArn"])
     found = {
         name: (answer, tags)
         for name, (answer, tags) in found.items()

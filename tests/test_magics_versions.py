@@ -56,6 +56,7 @@ class TestPromote:
             ("C", "has no variant 'C'\n  it has A, B; %sm_history {own} shows its configs, and %sm_rollback"),
             ("A --instances 0", "--instances 0: it takes at least 1"),
             ("A --delete-losers --no-wait", "--delete-losers waits"),
+            ("A --delete-losers --dry-run", "--delete-losers says nothing here"),
         ],
     )
     def test_what_cannot_be_is_refused(self, notebook, connection, own, line, told):

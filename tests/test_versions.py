@@ -200,6 +200,18 @@ class TestHistory:
         assert [each.what for each in found] == ["A 50 %, B 50 %", "A 75 %, B 25 %, A × 2"]
         assert [each.state for each in found] == ["serves", "is coming"]
 
+    def test_one_that_is_deleted_while_it_is_listed_is_left_out(self, fake_connection, refusal):
+        only = [{"VariantName": "A", "ModelName": "m", "InitialVariantWeight": 1.0}]
+        when = datetime(2026, 1, 1, tzinfo=UTC)
+        made = {"EndpointConfigArn": "arn", "CreationTime": when, "ProductionVariants": only}
+        connection = fake_connection(
+            list_endpoint_configs=[{"EndpointConfigs": [{"EndpointConfigName": each} for each in ("one", "two")]}],
+            describe_endpoint_config=[made, made],
+            list_tags=[refusal("Could not find resource"), {"Tags": []}],
+        )
+        found = history(connection, Snapshot("e", "arn", "InService", "two", ()))
+        assert [each.config for each in found] == ["two"]
+
     def test_one_that_failed_is_no_config_to_go_back_to(self, deployer, connection, name):
         deployer.run(name, ONE)
         with pytest.raises(DeployError):

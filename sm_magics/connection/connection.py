@@ -109,6 +109,22 @@ class Connection:
             raise
         return answer
 
+    def tags(self, arn: str) -> dict[str, str]:
+        """Return the tags of something, none where it was deleted meanwhile.
+
+        Raises
+        ------
+        ServiceError
+            When the service does not answer, or does not let us read them.
+        """
+        try:
+            answer = self.call("ListTags", ResourceArn=arn)
+        except ServiceError as error:
+            if error.code in {"ValidationException", "ResourceNotFound"}:
+                return {}
+            raise
+        return {each["Key"]: each["Value"] for each in answer["Tags"]}
+
     def pages(self, operation: str, **request: Any) -> Iterator[Any]:
         """Yield the pages of a List operation of `sagemaker`."""
         token: Mapping[str, str] = {}

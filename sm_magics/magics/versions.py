@@ -9,7 +9,7 @@ from IPython.core.magic import magics_class
 from sm_magics.errors import CellError
 from sm_magics.magics.base import magic
 from sm_magics.magics.deploying import DeployingMagics
-from sm_magics.magics.endpoint import find_endpoint
+from sm_magics.magics.endpoint import find_endpoint, refuse
 from sm_magics.magics.options import argument, flag, name, output, quiet, waiting
 from sm_magics.traffic import check_variant
 
@@ -60,6 +60,7 @@ class VersionsMagics(DeployingMagics):
             otherwise=f"; %sm_history {snapshot.name} shows its configs, and %sm_rollback brings one back",
         )
         if given.dry_run:
+            refuse(given, "what it deletes is known once the winner serves: leave it out here", delete_losers=False)
             return Planned(promotion(connection, snapshot.name, given.variant, given.instances))
         options = {"instances": given.instances, "wait": wait, "timeout": timeout}
         events = promote(connection, snapshot.name, given.variant, self.session.clock, **options)
