@@ -86,7 +86,8 @@ def step(
     ------
     PlanError, ServiceError, DeployError
         As a deployment; the weights stay as they are then. A DeployError too when the guard finds that the newcomer
-        is worse, or can no longer look: then the weights are again what they were before the first step.
+        is worse, or can no longer look: then the weights are again what they were before the first step. And one when
+        somebody else moved the traffic while a share was held: then it stays where that one moved it.
     """
     before = _weights((yield from at_rest(connection, course.endpoint, clock, timeout)))
     if _arrived(before, course):
@@ -103,6 +104,8 @@ def step(
             worse = yield from _held(course, share, clock, guard)
             if worse is not None:
                 yield from _taken_back(connection, course, before, clock, timeout, f"at {share:g} %: {worse}")
+        if number < len(course.steps):
+            _check_undisturbed(connection, course, share, weights)
     assert isinstance(reached, Reached)  # noqa: S101 - what a shift that does not raise ends with
     yield reached
 
@@ -145,6 +148,18 @@ def course_plan(live: Live, course: Course) -> Plan:
         actions += reweigh(course.endpoint, live, weights).actions
         live = replace(live, shares={name: Share(weights[name], each.count) for name, each in live.shares.items()})
     return Plan(course.endpoint, live.config_name, live.shares, tuple(actions))
+
+
+def _check_undisturbed(connection: Connection, course: Course, share: float, weights: Mapping[str, float]) -> None:
+    """Raise when the traffic is no longer where the step moved it; other variants are refused by the next step."""
+    now = _weights(observe_endpoint(connection, course.endpoint))
+    if now.keys() != weights.keys() or all(math.isclose(now[each], weights[each], rel_tol=1e-4) for each in now):
+        return
+    total = sum(now.values())
+    moved = ", ".join(f"{name} {percent(weight / total)}" for name, weight in now.items())
+    told = f"the traffic of endpoint '{course.endpoint}' was moved by somebody else while '{course.newcomer}' had"
+    hint = "it stays there, and no further step is taken; run the cell again to begin anew"
+    raise DeployError(f"{told} {share:g} %: {moved}", hint=hint, over=True)
 
 
 def _arrived(weights: Mapping[str, float], course: Course) -> bool:

@@ -91,6 +91,19 @@ class TestSteps:
         assert event.verified
         assert weights(connection, name) == {"A": 0.0, "B": 0.0, "C": 100.0}
 
+    def test_traffic_that_somebody_else_moves_meanwhile_stays_there(self, deployer, connection, name):
+        deployer.run(name, TWO)
+
+        def moved(seconds):
+            if seconds > 5:
+                list(shift(connection, name, {"A": 100.0, "B": 0.0}, Clock()))
+            else:
+                Clock().sleep(seconds)
+
+        with pytest.raises(DeployError, match="moved by somebody else while 'B' had 10 %: A 100 %, B 0 %"):
+            list(step(connection, Course(name, "B", (10, 50, 100), 100.0), Clock(Clock().now, moved)))
+        assert weights(connection, name) == {"A": 100.0, "B": 0.0}
+
     def test_who_has_the_last_share_already_keeps_it(self, deployer, connection, name, writes):
         deployer.run(name, TWO)
         writes.clear()
