@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import xgboost
 from botocore.exceptions import ClientError
+from hypothesis import settings
 from IPython.core.interactiveshell import InteractiveShell
 from sklearn.linear_model import LinearRegression
 from traitlets.config import Config
@@ -32,6 +33,8 @@ from sm_magics.settle import gone, settle
 from sm_magics.spec import parse_endpoint
 
 _NUMBERS = itertools.count(1)
+settings.register_profile("steady", deadline=None)  # machines are noisy: no test is about how long it takes
+settings.load_profile("steady")
 
 
 @pytest.fixture(scope="session")

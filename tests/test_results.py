@@ -36,6 +36,7 @@ ALL = [
     (results.Payload(Target("boston"), Answer("1", "text/csv", "A", 1.0)), "Answer of boston"),
     (results.Loaded(LOAD), "Load on boston · 50 requests a second for 1m · stopped"),
     (results.Compared(compared(20)[0]), "Comparison on boston · rmse · 20 rows, each to both variants · A is better"),
+    (results.Watched(View("Watching boston")), "Watching boston"),
     (results.Deleted(DELETION, done=True), "Deleting boston · done"),
     (results.Logs("boston", None, (Entry("A", "i-1", "one", 1),)), "Logs of boston"),
     (results.Metrics("boston", (), Span(0, 60, 60)), "Metrics of boston · last 1h"),

@@ -75,6 +75,11 @@ def _lock(state: Path) -> TextIO:
         with contextlib.suppress(BlockingIOError):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             return lock
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            break  # held by an engine: to wait for its end would be to start when it is stopped
+        fcntl.flock(lock, fcntl.LOCK_UN)
         time.sleep(LOCK_PAUSE)  # who only looks whether an engine runs holds it for a moment
     lock.close()
     raise EngineError(f"an engine runs on {state} already", hint="use that one, or another state directory")

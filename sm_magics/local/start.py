@@ -90,6 +90,7 @@ def find(state: Path) -> RunningEngine | None:
         return None
     try:
         engine = RunningEngine(**json.loads((state / "engine.json").read_text()), state=state)
+        os.kill(engine.pid, 0)  # one that starts on the same port has not yet told of itself
         parts = urlsplit(engine.url)
         with socket.create_connection((parts.hostname or "", parts.port or 0), timeout=1):
             return engine
