@@ -40,7 +40,11 @@ SETTINGS = {
     "docmanager-extension/plugin": {"autosave": False},
     "notebook-extension/tracker": {"windowingMode": "none"},  # else what is not in view is not on the page
 }
-NOT_OURS = ("reading 'schema'", "'filebrowser:open-path' not registered")  # Notebook 7.6 says so of itself
+NOT_OURS = (
+    "reading 'schema'",  # Notebook 7.6 says so of itself
+    "'filebrowser:open-path' not registered",
+    "Canceled future for",  # JupyterLab's debugger, of a kernel that ends while it asks
+)
 ACTIVE = "window.jupyterapp?.shell.currentWidget"
 
 
