@@ -28,6 +28,8 @@ def nearest(word: str, words: Iterable[str], like: float = LIKE) -> str | None:
         return None
     known = list(words)
     by_lower = {each.lower(): each for each in known}
+    if word.lower() in by_lower:
+        return by_lower[word.lower()]
     if found := difflib.get_close_matches(word, known, n=1, cutoff=like):
         return found[0]
     lower = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=like)
