@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from sm_magics.plan import Action, Plan
     from sm_magics.watch import Snapshot
 
-__all__ = ["Called", "Calling", "Event", "Planned", "Reached", "Seen", "Stepping", "interrupted"]
+__all__ = ["Called", "Calling", "Event", "Planned", "Progress", "Reached", "Seen", "Stepping", "interrupted"]
 
 _OF_THE_ENDPOINT = frozenset(
     {"CreateEndpoint", "UpdateEndpoint", "UpdateEndpointWeightsAndCapacities", "DeleteEndpoint"}
@@ -76,6 +76,27 @@ class Stepping:
         steps = ",".join(f"{each:g}" for each in self.to_come)
         go_on = f"to go on from there, run the cell again with --steps {steps}, and all else as it is"
         return go_on if steps else "that was the last step: nothing more was to come"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a comparison is: requests that came to an end, of how many, how many failed, after so many seconds."""
+
+    endpoint: str
+    done: int
+    total: int | None
+    failed: int
+    seconds: float
+
+    @property
+    def rate(self) -> float:
+        """Requests a second so far."""
+        return self.done / self.seconds if self.seconds else 0.0
+
+    @property
+    def left(self) -> float | None:
+        """The seconds that are left at this rate, None where that is not known."""
+        return (self.total - self.done) / self.rate if self.total is not None and self.rate else None
 
 
 Event = Planned | Calling | Called | Seen | Reached | Stepping

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import subprocess
 import sys
 from dataclasses import replace
 from types import SimpleNamespace
@@ -8,8 +9,7 @@ import ipywidgets
 import pytest
 from IPython import display as ipython_display
 
-from sm_magics.compare.experiment import Progress
-from sm_magics.events import Called, Calling, Planned, Reached, Seen
+from sm_magics.events import Called, Calling, Planned, Progress, Reached, Seen
 from sm_magics.live.display import FIRST_SHOWN_SECONDS, LIVE_LINES, UPDATE_SECONDS, Card, Lines, Nothing, choose
 from sm_magics.logs import Entry, Printed
 from sm_magics.plan import Action, Plan
@@ -221,3 +221,8 @@ class TestCard:
 
     def test_closing_what_was_never_shown_is_fine(self, fake_clock):
         Card(fake_clock.now).close()
+
+
+def test_waiting_for_an_endpoint_loads_no_numpy():
+    code = "import sys, sm_magics.live.display; sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -221,3 +222,9 @@ def test_a_function_that_writes_the_rows_may_put_them_in_order(book, mixed):
     frame = found.to_frame()
     expected = book.variables["named"].predict(book.variables["frame"])
     assert frame[frame.variant == "A"].prediction.to_numpy(float) == pytest.approx(expected, rel=1e-3)
+
+
+def test_truths_may_be_decimal_numbers(book, served):
+    book.variables["exact"] = [Decimal(str(each)) for each in book.variables["y"]]
+    found = book.run(f"%sm_compare {served} --data $X --target $exact --metric rmse").result
+    assert found.verdict == book.run(f"%sm_compare {served} --data $X --target $y --metric rmse").result.verdict

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from comparekit import compared
 
-from sm_magics.compare.experiment import Progress
 from sm_magics.compare.measures import measure_of
 from sm_magics.compare.verdict import digits
+from sm_magics.events import Progress
 from sm_magics.render import compared as card
 from sm_magics.render import compared_plots, html, text
 from sm_magics.render.view import Picture

@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from sm_magics.compare.comparison import Comparison
     from sm_magics.compare.exchange import Answer, Prediction
-    from sm_magics.compare.experiment import Progress
     from sm_magics.connection import Connection
+    from sm_magics.events import Progress
 
 __all__ = ["Asked", "asked", "asked_by", "compare"]
 
@@ -289,10 +289,10 @@ def _truths(target: Any, count: int | None, data: Any) -> NDArray[Any]:
         raise CellError(f"--target has {len(target):,} values for {whole:,} rows", hint="give one true value a row")
     values = values_of(target, len(target) if count is None else count, option="--target")
     made = np.asarray(values)
-    if made.dtype.kind == "O" or (made.dtype.kind == "f" and np.isnan(made).any()):
-        bad = next(at for at, each in enumerate(values) if each is None or each != each)  # noqa: PLR0124 - NaN alone differs from itself
+    missing = (at for at, each in enumerate(values) if each is None or each != each)  # noqa: PLR0124 - NaN alone differs from itself
+    if made.dtype.kind in "Of" and (bad := next(missing, None)) is not None:
         raise CellError(f"--target has no value for row {bad}", hint="leave rows without a true value out")
-    return made
+    return made.astype(float) if made.dtype.kind == "O" and all(hasattr(each, "__float__") for each in values) else made
 
 
 def _by(told: Any, data: Any, count: int | None) -> tuple[str, NDArray[Any]] | None:

@@ -25,7 +25,6 @@ __all__ = ["Comparison", "concluded"]
 
 MOST_DISAGREEMENTS = 5
 SECONDS_OF_AN_HOUR = 3600
-LIVE, CAPTURED = "sent", "captured"
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,12 +163,9 @@ def _short(made: Run) -> list[str]:
 
 def _in_order(sample: Sample, order: NDArray[np.int64]) -> Sample:
     """Return a sample with the rows of the data in the places of those in which they were sent."""
-    from sm_magics.compare.samples import Sample as Made
-
     rows = order[sample.rows]
     back = np.argsort(rows, kind="stable")
-    whole = Made(sample.variant, rows, sample.truths, sample.predictions, sample.seconds, order[sample.failed])
-    return whole.take(back)
+    return replace(sample, rows=rows, failed=order[sample.failed]).take(back)
 
 
 def _frame(sample: Sample) -> Any:

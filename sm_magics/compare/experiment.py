@@ -16,6 +16,7 @@ from sm_magics.compare.replay import replay
 from sm_magics.compare.sequential import LEAST_LOOK
 from sm_magics.compare.verdict import judge, value_of
 from sm_magics.errors import InvokeError
+from sm_magics.events import Progress
 from sm_magics.rows import csv_line, each_row
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from sm_magics.compare.measures import Measure
     from sm_magics.connection import Connection
 
-__all__ = ["Design", "Progress", "Run", "run"]
+__all__ = ["Design", "Run", "run"]
 
 SHOWN_EVERY = 0.1  # seconds
 HOPELESS = 20  # first requests that all fail: then nothing more is sent
@@ -74,27 +75,6 @@ class Design:
     def variants(self) -> tuple[str, ...]:
         """The names of what is compared."""
         return tuple(self.weights)
-
-
-@dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a comparison is: requests that came to an end, of how many, how many failed, after so many seconds."""
-
-    endpoint: str
-    done: int
-    total: int | None
-    failed: int
-    seconds: float
-
-    @property
-    def rate(self) -> float:
-        """Requests a second so far."""
-        return self.done / self.seconds if self.seconds else 0.0
-
-    @property
-    def left(self) -> float | None:
-        """The seconds that are left at this rate, None where that is not known."""
-        return (self.total - self.done) / self.rate if self.total is not None and self.rate else None
 
 
 @dataclass

@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sm_magics.compare.experiment import Progress
-from sm_magics.events import Called, Calling, Planned, Seen, Stepping
+from sm_magics.events import Called, Calling, Planned, Progress, Seen, Stepping
 from sm_magics.logs import Printed, plain
-from sm_magics.render import compared, html, observed, watching
+from sm_magics.render import html, observed, watching
 from sm_magics.render.shown import bundle
 
 if TYPE_CHECKING:
@@ -147,6 +146,8 @@ def _view(event: object) -> View | None:
         case Printed(entries):
             return observed.following(entries[-LIVE_LINES:])
         case Progress():
+            from sm_magics.render import compared  # with numpy, which only a comparison needs
+
             return compared.progress(event)
         case Stepping():
             return watching.stepping(event)
@@ -169,6 +170,8 @@ def told(event: object) -> str:  # noqa: PLR0911 - a line for each kind
             whose = ", as asked for before: waiting for it first" if earlier and not snapshot.settled else ""
             return f"{snapshot.name}: {snapshot.status}" + (f" ({how})" if how else "") + whose
         case Progress():
+            from sm_magics.render import compared
+
             return compared.summary(event)
         case Stepping():
             return watching.held(event)

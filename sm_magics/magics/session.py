@@ -179,8 +179,7 @@ class Session:
         Detached
             When the user interrupts: it says what was asked for, which goes on by itself, and what was not.
         """
-        from sm_magics.compare.experiment import Progress
-        from sm_magics.events import Seen, interrupted
+        from sm_magics.events import Progress, Seen, interrupted
         from sm_magics.live.display import Nothing, choose
         from sm_magics.logs import Printed
 

@@ -17,9 +17,9 @@ from sm_magics.target import percent
 
 if TYPE_CHECKING:
     from sm_magics.compare.comparison import Comparison
-    from sm_magics.compare.experiment import Progress
     from sm_magics.compare.slices import Slice
     from sm_magics.compare.statistics import Difference
+    from sm_magics.events import Progress
     from sm_magics.render.view import Block
 
 __all__ = ["comparison", "progress", "summary"]
