@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["MetricsFile"]
 
 _LOG = logging.getLogger(__name__)
-MAX_GROWTH = 4 << 20  # bytes added, after which the file is written anew, without what is too old
+MAX_GROWTH = 1 << 20  # bytes added, after which what is too old is left out: the next start reads them all
 
 
 class MetricsFile:
