@@ -100,12 +100,13 @@ class TestLoad:
             assert load.running
             load.stop()
 
-    def test_what_keeps_it_from_sending_anything_is_raised_by_waiting(self):
+    @pytest.mark.parametrize("failure", [refused("no credentials"), ZeroDivisionError("a bug")])
+    def test_what_keeps_it_from_sending_anything_is_raised_by_waiting(self, failure):
         def broken(*_, **__):
-            raise refused("no credentials")
+            raise failure
             yield
 
         load = Load(None, TARGET, [b"1"], rate=10, seconds=1, sending=broken)
-        with pytest.raises(ServiceError, match="no credentials"):
+        with pytest.raises(type(failure), match=str(failure)):
             load.wait()
-        assert load.failure is not None
+        assert load.failure is failure

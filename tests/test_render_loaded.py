@@ -69,6 +69,7 @@ def test_what_was_lost_is_counted_with_why():
 
 def test_one_that_could_not_begin_says_why():
     assert "no credentials" in words(shown(failure=ServiceError("InvokeEndpoint", "X", "no credentials", {})))
+    assert "ZeroDivisionError: a bug" in words(shown(failure=ZeroDivisionError("a bug")))
 
 
 def test_one_that_was_stopped_before_any_answer_says_so():

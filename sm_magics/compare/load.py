@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from sm_magics.compare.exchange import Request
 from sm_magics.compare.replay import replay
-from sm_magics.errors import SmError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -114,7 +113,7 @@ class Load:
     ) -> None:
         self.target, self.rate, self.seconds = target, rate, seconds
         self.tally = Tally()
-        self.failure: SmError | None = None
+        self.failure: Exception | None = None
         self._connection = connection
         self._sending, self._clock = sending, clock
         self._stop = threading.Event()
@@ -139,7 +138,7 @@ class Load:
         Raises
         ------
         SmError
-            When nothing could be sent at all: there are no credentials, say.
+            When nothing could be sent at all: there are no credentials, say. A bug of ours is raised as it is.
         """
         self._thread.join(timeout)
         if self.failure is not None:
@@ -160,7 +159,7 @@ class Load:
         try:
             for outcome in self._sending(self._connection, self.target, requests, **options):
                 self.tally.add(outcome, int(self._clock() - began))
-        except SmError as error:
+        except Exception as error:  # noqa: BLE001 - a thread has nobody else to tell
             self.failure = error
 
 
