@@ -108,3 +108,9 @@ class TestChanging:
 
 def test_users_go_by_the_wanted_weights():
     assert {Endpoint(OWN, None, "here").variant_for(each) for each in range(20)} == {"A"}
+
+
+@pytest.mark.parametrize("nobody", [None, "", float("nan")])
+def test_who_has_no_id_is_for_no_variant(nobody):
+    with pytest.raises(SmError, match="is nobody's id"):
+        Endpoint(OWN, None, "here").variant_for(nobody)
