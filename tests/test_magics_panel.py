@@ -15,6 +15,8 @@ class TestRecord:
         assert notebook.variables["kept"] is ran.result
         assert f"Endpoint {served} · InService" in ran.shown
         assert "80 %" in ran.shown
+        assert "To change it here: %sm_traffic" in ran.shown
+        assert "controls" not in ran.shown  # there are none
         assert "application/vnd.jupyter.widget-view+json" not in ran.result._repr_mimebundle_()
 
     def test_one_that_there_is_not_is_an_error_with_the_nearest(self, notebook, served):
@@ -24,6 +26,7 @@ class TestRecord:
         shown = notebook.run("%sm_status --live").shown
         assert f"{served}" in shown
         assert "80 % / 20 %" in shown
+        assert "A notebook, in JupyterLab for one, keeps it up to date." in shown
 
     def test_live_is_for_all_endpoints(self, notebook, served):
         assert f"%sm_panel {served} shows one endpoint live" in notebook.fails(f"%sm_status {served} --live", CellError)

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 from sm_magics.metrics import Span, Used
 from sm_magics.render import html, text
-from sm_magics.render.panel import Lately, declared, events, happened, panel, record
+from sm_magics.render.panel import Lately, declared, events, happened, panel, printed, record
 from sm_magics.watch import Snapshot, VariantState
 
 A, B = VariantState("A", 4.0, 4.0, 1, 1), VariantState("B", 1.0, 1.0, 2, 2)
@@ -100,6 +100,13 @@ def test_the_record_is_the_same_card_and_says_how_to_see_it_live():
     shown = html.render(record("boston", SETTLED, "local engine"))
     assert "run that cell to see it live" in shown
     assert html.render(panel("boston", SETTLED, "local engine")).split("</table>")[1] in shown
+
+
+def test_in_a_terminal_it_is_the_same_card_and_says_what_changes_it_there():
+    shown = text.render(printed("boston", SETTLED, "local engine"))
+    assert shown.startswith(text.render(panel("boston", SETTLED, "local engine")))
+    assert "To change it here: %sm_traffic, %sm_promote, %sm_rollback, %sm_delete." in shown
+    assert shown.endswith("As it is now. A notebook, in JupyterLab for one, keeps it up to date.")
 
 
 def test_what_is_declared_has_nothing_that_another_run_may_find_changed():

@@ -130,6 +130,7 @@ class EndpointMagics(DeployingMagics):
         return Listing(inventory(connection), connection.label)
 
     def _table(self, *, live: bool) -> EndpointTable | Watched:
+        from sm_magics.render.panel import still
         from sm_magics.results import EndpointTable, Watched
         from sm_magics.watch import look
 
@@ -139,6 +140,8 @@ class EndpointMagics(DeployingMagics):
         table = EndpointTable(tuple(filter(None, snapshots)), connection.label)
         if not live:
             return table
+        if not self.session.in_kernel:
+            return Watched(still(table.view()))
 
         def make() -> Any:
             from sm_magics.live.board import Board

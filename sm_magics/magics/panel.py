@@ -27,7 +27,7 @@ class PanelMagics(SmMagics):
         The controls do what cells do, and `Copy as cell` shows the cell that makes what the sliders say. Where there is
         no kernel, or no ipywidgets, it is a table.
         """
-        from sm_magics.render.panel import declared, record
+        from sm_magics.render.panel import declared, printed, record
         from sm_magics.results import Watched
 
         connection = self.session.connection()
@@ -38,6 +38,7 @@ class PanelMagics(SmMagics):
 
             return Panel(snapshot, Context(self.session.poller(), self.session.clock, self.session.settings.timeout))
 
-        shown = record(snapshot.name, snapshot, connection.label)
-        plain = declared(snapshot.name, snapshot) if self.session.in_kernel else None
+        if not self.session.in_kernel:
+            return Watched(printed(snapshot.name, snapshot, connection.label))
+        shown, plain = record(snapshot.name, snapshot, connection.label), declared(snapshot.name, snapshot)
         return Watched(shown, plain, self.session.live(make))

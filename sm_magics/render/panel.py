@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sm_magics.render.observed import latency
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sm_magics.render.view import Block
     from sm_magics.watch import Snapshot, VariantState
 
-__all__ = ["Lately", "declared", "events", "happened", "panel", "record"]
+__all__ = ["Lately", "declared", "events", "happened", "panel", "printed", "record", "still"]
 
 RECENT = 3  # of the last whole periods are what rates and shares are of
 
@@ -55,6 +55,18 @@ def record(name: str, snapshot: Snapshot, where: str) -> View:
     """Return the panel as it stays in a notebook, and is read where no kernel runs."""
     told = f"As it was when %sm_panel {name} ran; run that cell to see it live and with its controls."
     return panel(name, snapshot, where, None, (Note(told),))
+
+
+def printed(name: str, snapshot: Snapshot, where: str) -> View:
+    """Return the panel as a terminal has it, which shows no controls."""
+    told = "To change it here: %sm_traffic, %sm_promote, %sm_rollback, %sm_delete."
+    return still(panel(name, snapshot, where, None, (Note(told),)))
+
+
+def still(view: View) -> View:
+    """Return the card of something live as a terminal has it, which keeps nothing up to date."""
+    told = "As it is now. A notebook, in JupyterLab for one, keeps it up to date."
+    return replace(view, blocks=(*view.blocks, Note(told)))
 
 
 def declared(name: str, snapshot: Snapshot) -> View:
