@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from sm_magics.connection import Connection
     from sm_magics.metrics import Used
 
-__all__ = ["Counts", "Guards", "Metered", "Quality", "guards", "more_errors", "parse_guards", "slower"]
+__all__ = ["Counts", "Guards", "Metered", "Quality", "check_every", "guards", "more_errors", "parse_guards", "slower"]
 
 ERRORS, LATENCY = "errors", "latency"
 ALPHA = 0.01  # how likely all looks of all steps together take a newcomer that is no worse for one with more errors
 RATIO, LEAST_MS = 1.5, 5.0  # by which p99 is to be higher for a newcomer to be slower: times, and milliseconds
+LEAST_PERIODS = 3  # of CloudWatch's, which counts a request one to two minutes after it came
 ENOUGH = 100  # requests that a p99 needs to say anything, and the others' errors in one step
 BEFORE_SECONDS, MINUTE = 300, 60  # how long before the first step the others' requests count; CloudWatch's period
 
@@ -60,6 +61,29 @@ def parse_guards(text: str) -> tuple[str, ...]:
             hint = did_you_mean(each, known) or f"there are {', '.join(known)}"
             raise CellError(f"--guard {text}: there is no guard '{each}'", hint=hint)
     return asked
+
+
+def check_every(connection: Connection, every: float, kinds: Sequence[str]) -> None:
+    """Raise when a share is held for so short a time that guards of these kinds would see nothing of it.
+
+    Parameters
+    ----------
+    every
+        For how long, in seconds.
+
+    Raises
+    ------
+    CellError
+        When it is no time, or less than three minutes where CloudWatch counts errors and latency by minutes.
+    """
+    if every <= 0:
+        told = f"--every {every:g}s leaves --guard {','.join(kinds)} no time in which to see anything"
+        raise CellError(told, hint="hold each share for a while: --every 5m")
+    counted = [each for each in kinds if each in {ERRORS, LATENCY}]
+    if counted and connection.counts_every >= MINUTE and every < LEAST_PERIODS * connection.counts_every:
+        told = f"--every {every:g}s is too short for --guard {','.join(counted)}: CloudWatch counts by minutes, and"
+        told += " tells of a request one to two minutes after it came, so that the guard would see nothing"
+        raise CellError(told, hint=f"hold each share longer: --every {LEAST_PERIODS * connection.counts_every // 60}m")
 
 
 def more_errors(newcomer: Counts, others: Counts, alpha: float) -> str | None:

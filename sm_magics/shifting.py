@@ -87,7 +87,8 @@ def step(
     PlanError, ServiceError, DeployError
         As a deployment; the weights stay as they are then. A DeployError too when the guard finds that the newcomer
         is worse, or can no longer look: then the weights are again what they were before the first step. And one when
-        somebody else moved the traffic while a share was held: then it stays where that one moved it.
+        somebody else moved the traffic while a share was held: then it stays where that one moved it, whatever a guard
+        has found.
     """
     before = _weights((yield from at_rest(connection, course.endpoint, clock, timeout)))
     if _arrived(before, course):
@@ -103,9 +104,8 @@ def step(
         if number < len(course.steps) or guard is not None:
             worse = yield from _held(course, share, clock, guard)
             if worse is not None:
-                yield from _taken_back(connection, course, before, clock, timeout, f"at {share:g} %: {worse}")
-        if number < len(course.steps):
-            _check_undisturbed(connection, course, share, weights)
+                yield from _taken_back(connection, course, weights, before, clock, timeout, f"at {share:g} %: {worse}")
+            _check_undisturbed(observe_endpoint(connection, course.endpoint), course, weights)
     assert isinstance(reached, Reached)  # noqa: S101 - what a shift that does not raise ends with
     yield reached
 
@@ -126,16 +126,28 @@ def _held(course: Course, share: float, clock: Clock, guard: Guard | None) -> Ge
 
 
 def _taken_back(  # noqa: PLR0913, PLR0917 - what is taken back, and why
-    connection: Connection, course: Course, before: Mapping[str, float], clock: Clock, timeout: float, why: str
+    connection: Connection,
+    course: Course,
+    weights: Mapping[str, float],
+    before: Mapping[str, float],
+    clock: Clock,
+    timeout: float,
+    why: str,
 ) -> Iterator[Event]:
-    """Give all variants the weights that they had, and raise."""
+    """Give all variants the weights that they had, unless somebody else moved the traffic meanwhile, and raise."""
+
+    def look() -> Live:
+        return observe_endpoint(connection, course.endpoint)
+
+    def make(live: Live) -> Plan:  # asked again where another change came between the look and the call
+        _check_undisturbed(live, course, weights, worse=why)
+        return reweigh(course.endpoint, live, before)
+
     reached: Event | None = None
-    for reached in shift(connection, course.endpoint, before, clock, timeout=timeout):
+    for reached in change(connection, course.endpoint, look, make, clock, timeout=timeout):
         yield reached
-    total = sum(before.values())
-    shares = ", ".join(f"{name} {percent(weight / total)}" for name, weight in before.items())
     told = f"variant '{course.newcomer}' of endpoint '{course.endpoint}' was taken back {why}"
-    hint = f"the traffic is as before: {shares}; what it printed: %sm_logs {course.endpoint} {course.newcomer}"
+    hint = f"the traffic is as before: {_told(before)}; what it printed: %sm_logs {course.endpoint} {course.newcomer}"
     raise DeployError(told, hint=hint, snapshot=reached.snapshot if isinstance(reached, Reached) else None, over=True)
 
 
@@ -150,16 +162,30 @@ def course_plan(live: Live, course: Course) -> Plan:
     return Plan(course.endpoint, live.config_name, live.shares, tuple(actions))
 
 
-def _check_undisturbed(connection: Connection, course: Course, share: float, weights: Mapping[str, float]) -> None:
-    """Raise when the traffic is no longer where the step moved it; other variants are refused by the next step."""
-    now = _weights(observe_endpoint(connection, course.endpoint))
-    if now.keys() != weights.keys() or all(math.isclose(now[each], weights[each], rel_tol=1e-4) for each in now):
+def _check_undisturbed(live: Live, course: Course, weights: Mapping[str, float], *, worse: str = "") -> None:
+    """Raise when the traffic is no longer where a step moved it; `worse` is what a guard has found at that step."""
+    now = _weights(live)
+    if now.keys() == weights.keys() and all(math.isclose(now[each], weights[each], rel_tol=1e-4) for each in now):
         return
-    total = sum(now.values())
-    moved = ", ".join(f"{name} {percent(weight / total)}" for name, weight in now.items())
-    told = f"the traffic of endpoint '{course.endpoint}' was moved by somebody else while '{course.newcomer}' had"
-    hint = "it stays there, and no further step is taken; run the cell again to begin anew"
-    raise DeployError(f"{told} {share:g} %: {moved}", hint=hint, over=True)
+    moved = f"the traffic of endpoint '{course.endpoint}' was moved by somebody else while '{course.newcomer}' had"
+    moved += f" {weights[course.newcomer]:g} %: {_told(now)}"
+    if not worse:
+        hint = "it stays there, and no further step is taken; run the cell again to begin anew"
+        raise DeployError(moved, hint=hint, over=True)
+    hint = f"it stays there; see what there is now: %sm_status {course.endpoint}"
+    if now.get(course.newcomer) and len(now) > 1:
+        words = " ".join(f"{name}={share:g}" for name, share in stepped(now, course.newcomer, 0.0).items())
+        hint = f"it stays there; to take '{course.newcomer}' back yourself: %sm_traffic {course.endpoint} {words}"
+    raise DeployError(
+        f"variant '{course.newcomer}' was worse {worse}; it was not taken back: {moved}", hint=hint, over=True
+    )
+
+
+def _told(weights: Mapping[str, float]) -> str:
+    total = sum(weights.values()) or 1.0
+    return (
+        ", ".join(f"{name} {percent(weight / total)}" for name, weight in weights.items()) or "it has no variants now"
+    )
 
 
 def _arrived(weights: Mapping[str, float], course: Course) -> bool:

@@ -144,6 +144,31 @@ def paused(state):
 
 
 @pytest.fixture
+def coming_first(connection, paused):
+    """Return a function that makes another's change right before our next call of an operation.
+
+    That change is under way until our call is answered, however fast the service and however slow we are.
+    """
+    events = connection.client("sagemaker").meta.events
+    with contextlib.ExitStack() as held:
+
+        def before(operation, change):
+            def begin(**_):
+                events.unregister(f"before-call.sagemaker.{operation}", begin)
+                held.enter_context(paused())
+                change()
+                events.register(f"after-call.sagemaker.{operation}", end)
+
+            def end(**_):
+                events.unregister(f"after-call.sagemaker.{operation}", end)
+                held.close()
+
+            events.register(f"before-call.sagemaker.{operation}", begin)
+
+        yield before
+
+
+@pytest.fixture
 def noting_writes():
     """Return a context that gives the list of all calls made within it, on one connection, that change something."""
 

@@ -200,17 +200,14 @@ class TestWaiting:
         assert all(each.earlier for each in after[:planned])
         assert not any(each.earlier for each in after[planned:] if isinstance(each, Seen))
 
-    def test_a_change_that_came_first_is_waited_for_and_the_plan_made_anew(self, deployer, name, connection):
+    def test_a_change_that_came_first_is_waited_for_and_the_plan_made_anew(
+        self, deployer, name, connection, coming_first
+    ):
         before = deployer.run(name, ONE)[-1].snapshot.config_name
         between = deployer.run(name, OTHER)[-1].snapshot.config_name
         target = deployer.target(name, "variants: {A: $linear, B: $xgb}")
-        events = connection.client("sagemaker").meta.events
-
-        def come_first(**_):
-            events.unregister("before-call.sagemaker.UpdateEndpoint", come_first)
-            connection.call("UpdateEndpoint", EndpointName=name, EndpointConfigName=before)
-
-        events.register("before-call.sagemaker.UpdateEndpoint", come_first)
+        back = {"EndpointName": name, "EndpointConfigName": before}
+        coming_first("UpdateEndpoint", lambda: connection.call("UpdateEndpoint", **back))
         happened = list(deploy(connection, target, deployer.clock))
         first, second = (each.plan for each in happened if isinstance(each, Planned))
         assert [each.operation for each in first.actions][-1] == "UpdateEndpoint"

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from sm_magics import guard as module
 from sm_magics.errors import CellError, InvokeError
 from sm_magics.faults import Asked, Fault, carry_out
-from sm_magics.guard import Counts, Guards, Metered, Quality, guards, more_errors, parse_guards, slower
+from sm_magics.guard import Counts, Guards, Metered, Quality, check_every, guards, more_errors, parse_guards, slower
 from sm_magics.invoke import Target, invoke
 from sm_magics.metrics import Used
 
@@ -102,6 +103,25 @@ class TestParsing:
     def test_rows_go_with_a_metric(self, kinds, given, told):
         with pytest.raises(CellError, match=told):
             guards(None, "e", "B", {"A": 1.0, "B": 0.0}, kinds, looks=5, **given)
+
+
+class TestTime:
+    @pytest.mark.parametrize("kinds", [("errors",), ("latency", "rmse"), ("rmse",)])
+    def test_no_time_is_refused(self, connection, kinds):
+        with pytest.raises(CellError, match=f"--every 0s leaves --guard {','.join(kinds)} no time") as caught:
+            check_every(connection, 0.0, kinds)
+        assert "--every 5m" in caught.value.hint
+
+    def test_where_cloudwatch_counts_by_minutes_less_than_three_are_refused(self, connection):
+        aws = replace(connection, counts_every=60)
+        with pytest.raises(
+            CellError, match="--every 179s is too short for --guard errors: CloudWatch counts"
+        ) as caught:
+            check_every(aws, 179.0, ("errors", "rmse"))
+        assert caught.value.hint == "hold each share longer: --every 3m"
+        check_every(aws, 180.0, ("errors", "latency"))
+        check_every(aws, 1.0, ("rmse",))  # rows that are sent are measured at once
+        check_every(connection, 0.05, ("errors",))
 
 
 def send(connection, name, data, variant, count):

@@ -56,6 +56,7 @@ class TestShares:
             ("B --steps 20,10", "they are percent that rise"),
             ("B --steps 10,20 --guard speed", "there is no guard 'speed'"),
             ("B --steps 10,20 --guard rmse", "--guard rmse needs rows and true values"),
+            ("B --steps 10,20 --every 0s --guard errors", "--every 0s leaves --guard errors no time"),
             ("B --steps 10,20 --data $X", "--data says nothing here"),
             ("A=1 B=1 --guard errors", "--guard says nothing here"),
             ("B --steps 10,20 --no-wait", "--no-wait does not go with --steps"),

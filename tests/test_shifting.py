@@ -8,6 +8,7 @@ from sm_magics.clock import Clock
 from sm_magics.deploy import observe_endpoint
 from sm_magics.errors import CellError, DeployError, PlanError, ServiceError
 from sm_magics.events import Reached, Stepping
+from sm_magics.inventory import delete, deletion
 from sm_magics.plan import reweigh
 from sm_magics.shifting import LOOKS, Course, course_plan, shift, step
 from sm_magics.target import Live, Share
@@ -186,6 +187,63 @@ class TestGuard:
         with pytest.raises(DeployError, match="taken back at 50 %: worse"):
             list(step(connection, Course(name, "B", (50,), 100.0), quick[0], guard=Watching("worse")))
         assert weights(connection, name) == {"A": 9.0, "B": 1.0}
+
+    @pytest.mark.parametrize(
+        ("moved", "left", "hint"),
+        [
+            ({"A": 1.0, "B": 4.0}, "A 20 %, B 80 %", "to take 'B' back yourself: %sm_traffic {} A=100 B=0"),
+            ({"A": 1.0, "B": 0.0}, "A 100 %, B 0 %", "it stays there; see what there is now: %sm_status {}"),
+        ],
+    )
+    def test_what_somebody_else_moved_meanwhile_is_not_overwritten(
+        self, deployer, connection, name, quick, moved, left, hint
+    ):
+        class Beside(Watching):
+            def trouble(self):
+                list(shift(connection, name, moved, Clock()))
+                return "all of it failed"
+
+        deployer.run(name, TWO)
+        with pytest.raises(DeployError) as caught:
+            list(step(connection, Course(name, "B", (10, 100), 100.0), quick[0], guard=Beside()))
+        told = "variant 'B' was worse at 10 %: all of it failed; it was not taken back: the traffic of endpoint"
+        assert caught.value.message == f"{told} '{name}' was moved by somebody else while 'B' had 10 %: {left}"
+        assert hint.format(name) in caught.value.hint
+        assert weights(connection, name) == moved
+
+    def test_what_somebody_moves_between_the_look_and_the_call_is_not_overwritten_either(
+        self, deployer, connection, name, quick, coming_first
+    ):
+        other = TWO.replace("$xgb", "$linear")
+
+        class Beside(Watching):
+            def trouble(self):
+                coming_first("UpdateEndpointWeightsAndCapacities", lambda: deployer.run(name, other, wait=False))
+                return "all of it failed"
+
+        deployer.run(name, TWO)
+        with pytest.raises(DeployError, match=r"not taken back: .* while 'B' had 10 %: A 75 %, B 25 %"):
+            list(step(connection, Course(name, "B", (10, 100), 100.0), quick[0], guard=Beside()))
+        assert weights(connection, name) == {"A": 3.0, "B": 1.0}
+
+    def test_one_that_is_gone_when_it_is_to_be_taken_back_is_said_so(self, deployer, connection, name, quick):
+        class Beside(Watching):
+            def trouble(self):
+                list(delete(connection, deletion(connection, name), Clock()))
+                return "all of it failed"
+
+        deployer.run(name, TWO)
+        with pytest.raises(DeployError, match=r"not taken back: .* had 10 %: it has no variants now"):
+            list(step(connection, Course(name, "B", (10, 100), 100.0), quick[0], guard=Beside()))
+
+    def test_the_last_share_too_is_said_to_be_there_only_where_it_still_is(self, deployer, connection, name, quick):
+        class Beside(Watching):
+            def trouble(self):
+                list(shift(connection, name, {"A": 1.0, "B": 1.0}, Clock()))
+
+        deployer.run(name, TWO)
+        with pytest.raises(DeployError, match="moved by somebody else while 'B' had 100 %: A 50 %, B 50 %"):
+            list(step(connection, Course(name, "B", (100,), 100.0), quick[0], guard=Beside()))
 
     def test_what_cannot_be_watched_is_not_begun(self, deployer, connection, name, writes):
         class Blind(Watching):

@@ -102,7 +102,7 @@ class TrafficMagics(DeployingMagics):
         from sm_magics.columns import check_columns
         from sm_magics.compare.exchange import Target
         from sm_magics.deploy import observe_endpoint
-        from sm_magics.guard import guards, parse_guards
+        from sm_magics.guard import check_every, guards, parse_guards
         from sm_magics.shifting import LOOKS
         from sm_magics.spec import resolve
 
@@ -110,6 +110,7 @@ class TrafficMagics(DeployingMagics):
             refuse(given, "it goes with --guard", data=None, target=None)
             return None
         kinds = parse_guards(given.guard)
+        check_every(connection, course.every, kinds)
         shares = observe_endpoint(connection, course.endpoint).shares
         weights = {name: share.weight for name, share in shares.items()}
         data, target = (
