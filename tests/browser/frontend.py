@@ -163,6 +163,10 @@ class Opened:
         """Press the toolbar's stop button."""
         self.page.locator('[data-command="notebook:interrupt-kernel"]').first.click()
 
+    def restart(self):
+        """Restart the kernel, as the dialog that asks whether to do it does."""
+        self.page.evaluate(f"() => {ACTIVE}.sessionContext.restartKernel()")
+
     def save(self):
         self.do("docmanager:save")
 

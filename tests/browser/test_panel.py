@@ -1,0 +1,189 @@
+"""`%sm_panel` in JupyterLab and Notebook 7: it follows an endpoint, and its controls do what they say."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import pytest
+from frontend import MS, pictures
+from playwright.sync_api import expect
+
+from sm_magics.watch import look
+
+PANELS = 20
+ROW = b",".join([b"0.0"] * 13)
+ASKED = 50
+TWO = "variants:\n  A: {{model: {}, weight: 4}}\n  B: {{model: {}, weight: 1}}\n"
+BLOCKS = "import time\ntime.sleep(600)"
+GUARDED = """%%sm_endpoint {} --no-wait
+variants:
+  A: {{model: {}}}
+deploy: {{canary: 50%, wait: 30s}}
+rollback_on: [{{metric: Invocation5XXErrors, above: 1%, for: 10s}}]
+"""
+BANNER = "panel => getComputedStyle(panel, '::before').content"
+
+
+@pytest.fixture
+def weighed(deployer, name, models):
+    """Return the name of an endpoint of the test's own, with two variants, 80 % and 20 %."""
+    deployer.run(name, TWO.format(*models))
+    return name
+
+
+def panel_of(opened, number=1):
+    """Run a cell that shows a panel, and return the panel once it shows its endpoint."""
+    opened.begin(number)
+    panel = opened.cell(number).locator(".sm-panel")
+    expect(panel.locator(".sm-live")).to_contain_text("InService", timeout=MS)
+    return panel
+
+
+def press(panel, name):
+    panel.get_by_role("button", name=name).click()
+
+
+def slide(opened, panel, *keys):
+    """Move the first slider by these keys, and return the share that it then says, in percent."""
+    panel.locator(".noUi-handle").first.focus()
+    for key in keys:
+        opened.page.keyboard.press(key)
+    expect(panel.get_by_role("button", name="Apply")).to_be_enabled(timeout=MS)
+    return float(panel.locator(".widget-readout").first.inner_text())
+
+
+def weights(connection, name):
+    """Return the weights of an endpoint that has settled."""
+    snapshot = look(connection, name)
+    assert snapshot.settled
+    return {each.name: each.weight for each in snapshot.variants}
+
+
+def answered(connection, name):
+    """Return how many invocations each variant answers."""
+    client = connection.client("sagemaker-runtime")
+    answers = [client.invoke_endpoint(EndpointName=name, ContentType="text/csv", Body=ROW) for _ in range(ASKED)]
+    return Counter(each["InvokedProductionVariant"] for each in answers)
+
+
+def test_a_panel_follows_creating_to_in_service(open_cells, front_end, cell, paused, name):
+    opened = open_cells(cell.replace("\n", " --no-wait\n", 1), f"%sm_panel {name}", front_end=front_end)
+    with paused():
+        opened.begin(1)
+        opened.begin(2)
+        panel = opened.cell(2).locator(".sm-panel")
+        expect(panel.locator(".sm-live")).to_contain_text("Creating", timeout=MS)
+        expect(panel.get_by_role("button", name="Apply")).to_be_disabled()
+    expect(panel.locator(".sm-live")).to_contain_text("InService", timeout=MS)
+    expect(panel.locator(".sm-log")).to_contain_text("Creating")
+    expect(panel.get_by_role("button", name="Delete")).to_be_enabled()
+
+
+def test_a_slider_that_is_moved_and_applied_moves_the_traffic(open_cells, front_end, connection, weighed):
+    """While the kernel is idle, and while a cell holds it."""
+    opened = open_cells(f"%sm_panel {weighed}", BLOCKS, front_end=front_end)
+    panel = panel_of(opened)
+    both = answered(connection, weighed)
+    assert both["A"] > both["B"] > 0
+    log = panel.locator(".sm-log")
+
+    share = slide(opened, panel, *["PageDown"] * 7)
+    assert share < 50
+    press(panel, "Apply")
+    expect(log).to_contain_text("Apply: done", timeout=MS)
+    assert weights(connection, weighed) == {"A": share, "B": 100 - share}
+    both = answered(connection, weighed)
+    assert both["B"] > both["A"] > 0
+    opened.page.mouse.move(0, 0)
+    pictures(opened, f"panel-{front_end}")
+
+    opened.begin(2)
+    expect(opened.cell(2).locator(".jp-InputPrompt")).to_contain_text("[*]")
+    assert slide(opened, panel, "Home") == 0
+    press(panel, "Apply")
+    expect(log).to_contain_text(re.compile("Apply: done.*Apply: done", re.DOTALL), timeout=MS)
+    expect(panel.locator(".sm-live")).to_contain_text("100 %", timeout=MS)
+    assert weights(connection, weighed) == {"A": 0.0, "B": 100.0}
+    assert answered(connection, weighed) == {"B": ASKED}
+    opened.interrupt()
+    opened.sees(2, "KeyboardInterrupt")  # the cell held the kernel all the time
+
+
+def test_stop_watching_is_heard_while_a_cell_runs(open_cells, front_end, served):
+    opened = open_cells(f"%sm_panel {served}", BLOCKS, front_end=front_end)
+    panel = panel_of(opened)
+    opened.begin(2)
+    expect(opened.cell(2).locator(".jp-InputPrompt")).to_contain_text("[*]")
+    press(panel, "Stop watching")
+    expect(panel.get_by_role("button", name="Watch again")).to_be_visible(timeout=5_000)
+    expect(panel.locator(".sm-live")).to_contain_text("No longer watched")
+    opened.interrupt()
+    opened.sees(2, "KeyboardInterrupt")
+
+
+def test_twenty_panels_on_one_kernel_all_follow_and_are_all_heard(open_cells, connection, weighed):
+    show = f"display(get_ipython().run_line_magic('sm_panel', '{weighed}'))"
+    opened = open_cells(f"for _ in range({PANELS}):\n    {show}")
+    opened.begin(1)
+    panels = opened.cell(1).locator(".sm-panel")
+    expect(panels).to_have_count(PANELS, timeout=MS)
+    even = [{"VariantName": each, "DesiredWeight": 1.0} for each in ("A", "B")]
+    connection.call("UpdateEndpointWeightsAndCapacities", EndpointName=weighed, DesiredWeightsAndCapacities=even)
+    expect(panels.locator(".sm-live", has_text="50 %")).to_have_count(PANELS, timeout=MS)
+    for number in (0, PANELS - 1):
+        panel = panels.nth(number)
+        press(panel, "Stop watching")
+        expect(panel.get_by_role("button", name="Watch again")).to_be_visible(timeout=5_000)
+
+
+def test_a_panel_shows_the_cause_of_a_rollback(open_cells, deployer, name, models):
+    deployer.run(name, f"variants: {{A: {{model: {models[0]}}}}}")
+    opened = open_cells(
+        f"%sm_panel {name}",
+        f"rows = [[0.0] * 13] * 10\n%sm_fault {name} 5xx=100% --next\n%sm_load {name} --data $rows --rps 40 --for 2m",
+        GUARDED.format(name, models[1]),
+        f"%sm_load {name} stop\n%sm_fault {name} clear",
+    )
+    panel = panel_of(opened)
+    opened.begin(2)
+    opened.begin(3)
+    live = panel.locator(".sm-live")
+    expect(live).to_contain_text("Updating", timeout=MS)
+    expect(live).to_contain_text("50 %", timeout=MS)
+    pictures(opened, "panel-rollout")
+    expect(live).to_contain_text("Reason:", timeout=3 * MS)  # an alarm is judged by whole periods
+    expect(live).to_contain_text("Invocation5XXErrors")
+    pictures(opened, "panel-rollback")
+    opened.begin(4)
+    opened.has_run(4)
+
+
+def test_a_restart_of_the_kernel_makes_the_panel_say_that_it_is_disconnected(open_cells, front_end, served):
+    opened = open_cells(f"%sm_panel {served}", front_end=front_end)
+    panel = panel_of(opened)
+    assert panel.evaluate(BANNER) == "none"
+    opened.restart()
+    expect(opened.page.locator(".sm-panel.jupyter-widgets-disconnected")).to_have_count(1, timeout=MS)
+    assert "the kernel that showed this has ended" in panel.evaluate(BANNER)
+    assert panel.evaluate("panel => [...panel.children].every(each => getComputedStyle(each).pointerEvents === 'none')")
+    pictures(opened, f"panel-disconnected-{front_end}")
+
+
+def test_a_saved_panel_is_its_record_when_it_is_opened_again(open_cells, open_page, served):
+    opened = open_cells(f"%sm_panel {served}", name="panel.ipynb")
+    panel_of(opened)
+    expect(opened.page.get_by_text("As it was when")).not_to_be_visible()  # the panel says more
+    opened.until_idle()
+    opened.save()
+    opened.shut_down()
+    for front_end in ("lab", "notebook"):
+        again = open_page("panel.ipynb", front_end)
+        expect(again.page.get_by_text("As it was when")).to_be_visible(timeout=MS)
+        expect(again.cell(1).locator(".sm-record .sm-card")).to_contain_text("InService")
+        said = again.page.get_by_text("model not found")
+        expect(said).to_have_count(1, timeout=MS)  # by the front end, of the widget that is no more
+        expect(said).not_to_be_visible()
+        pictures(again, f"panel-saved-{front_end}")
+        again.shut_down()
+        again.complaints[:] = [each for each in again.complaints if "widget model not found" not in each]
