@@ -149,12 +149,13 @@ def invoke_rows(  # noqa: PLR0913 - what to send, where to, and what is true
     Raises
     ------
     CellError
-        When there are no rows, or fewer truths than rows.
+        When there are no rows, or fewer truths than rows, or more.
     InvokeError
         When nothing can be sent: there is no such endpoint, or it does not serve, or there are no credentials.
     """
     rows = rows_of(data, limit)
-    known = [None] * len(rows.first) if truths is None else values_of(truths, len(rows.first))
+    of = rows.available or (len(rows.first) if limit is None else None)
+    known = [None] * len(rows.first) if truths is None else values_of(truths, len(rows.first), of=of)
     described = connection.describe("Endpoint", target.endpoint)
     if described is None:
         raise InvokeError(f"there is no endpoint '{target.endpoint}'", hint="%sm_status shows all endpoints")

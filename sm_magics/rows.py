@@ -120,22 +120,26 @@ def _mixed() -> CellError:
     return CellError("--data mixes rows and single values", hint="give every row as a list of values")
 
 
-def values_of(truths: Any, number: int, *, option: str = "--expect") -> list[Any]:
+def values_of(truths: Any, number: int, *, of: int | None = None, option: str = "--expect") -> list[Any]:
     """Return the first `number` true values of a series, an array, or a frame of one column; `option` gave them.
 
     Raises
     ------
     CellError
-        When there are fewer, or more than one for a row.
+        When there are fewer, or more than one for a row; or more than there are rows, `of` them, where that is known.
     """
-    head = _head(truths, number)
+    head = _head(truths, number if of is None else max(number, of + 1))
     if head is None:
         raise CellError(f"{option} takes values, not a {type(truths).__name__}", hint="give one true value a row")
     if any(isinstance(each, list) and len(each) != 1 for each in head):
         raise CellError(f"{option} has more than one value for a row", hint="choose the column that is predicted")
     if len(head) < number:
         raise CellError(f"{option} has {len(head)} values for {number} rows", hint="give one true value a row")
-    return [each[0] if isinstance(each, list) else each for each in head]
+    if of is not None and len(head) > of:
+        there_are = _count(truths) or f"more than {of}"
+        told = f"{option} has {there_are} values for {of} rows: they may not belong together"
+        raise CellError(told, hint="give one true value a row")
+    return [each[0] if isinstance(each, list) else each for each in head[:number]]
 
 
 def csv_line(row: Sequence[Any]) -> bytes:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from comparekit import compared
+from comparekit import Variants, compared, design
+
+from sm_magics.compare.comparison import concluded, unjudged
+from sm_magics.compare.experiment import Run, run
 
 
 def test_a_comparison_has_the_values_and_the_verdict():
@@ -49,6 +52,32 @@ def test_data_that_ends_before_the_truths_is_told():
     made, _, _ = compared(60, data=iter(np.arange(50.0)[:, None].tolist()))
     assert made.verdict.cautions == ("--data had 50 rows, and --target has 60 values: they may not belong together.",)
     assert compared(60, data=iter(np.arange(70.0)[:, None].tolist()))[0].verdict.cautions == ()
+
+
+@pytest.mark.parametrize(("rows", "cut"), [(60, False), (61, True), (70, True)])
+def test_data_that_goes_on_after_the_truths_is_told(rows, cut):
+    told = design()
+    made, variants = Run(told, truths=np.arange(60.0)), Variants(A=lambda x: x + np.sin(7 * x), B=lambda x: x + 3)
+    *_, last = run(None, made, iter(np.arange(float(rows))[:, None].tolist()), count=None, sending=variants)
+    assert (last.done, last.total, made.cut) == (120, 120, cut)
+    more = (
+        "--data has more rows than --target has values, 60: only so many were sent, and they may not belong together."
+    )
+    assert concluded(made).verdict.cautions == ((more,) if cut else ())
+
+
+def test_what_was_collected_is_there_without_statistics():
+    order = np.random.default_rng(0).permutation(60)
+    told = design()
+    made = Run(told, truths=np.arange(60.0)[order], order=order)
+    variants = Variants(A=lambda x: None if x == 7 else x + np.sin(7 * x), B=lambda x: x + 3)
+    list(run(None, made, np.arange(60.0)[:, None], count=60, sending=variants))
+    found, whole = unjudged(made), concluded(made)
+    assert found.to_frame().equals(whole.to_frame())
+    assert found.failures == whole.failures == {(7, "A"): "ModelError: InvokeEndpoint: no"}
+    assert (found.verdict.outcome, found.verdict.differences, found.interrupted) == ("unknown", (), False)
+    assert "the statistics were interrupted" in found.verdict.sentence
+    assert np.isnan(list(found.values.values())).all()
 
 
 def test_rows_are_cut_by_a_column():

@@ -247,6 +247,8 @@ class TestRows:
         connection, asked = serve(by("A", b"1"))
         with pytest.raises(CellError, match="--expect"):
             invoke_rows(connection, Target("boston"), [[1], [2]], truths=[1.0])
+        with pytest.raises(CellError, match="--expect has 3 values for 2 rows: they may not belong together"):
+            invoke_rows(connection, Target("boston"), [[1], [2]], truths=[1.0, 2.0, 3.0], limit=1)
         assert asked == connection.session.calls == []
 
     def test_what_cannot_be_sent_at_all_is_told_without_a_row(self, serve):

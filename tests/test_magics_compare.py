@@ -228,3 +228,29 @@ def test_truths_may_be_decimal_numbers(book, served):
     book.variables["exact"] = [Decimal(str(each)) for each in book.variables["y"]]
     found = book.run(f"%sm_compare {served} --data $X --target $exact --metric rmse").result
     assert found.verdict == book.run(f"%sm_compare {served} --data $X --target $y --metric rmse").result.verdict
+
+
+def test_an_interrupt_of_the_statistics_keeps_all_answers(book, served):
+    def interrupted(truths, predictions):
+        if len(truths) == len(book.variables["y"]):
+            raise KeyboardInterrupt
+        return float(abs(truths - predictions).mean())
+
+    book.variables["mine"] = interrupted
+    line = f"%sm_compare {served} --data $X --target $y --metric $mine --better lower -o kept"
+    ran = book.run(line)
+    assert "the statistics were interrupted" in ran.shown
+    assert len(book.variables["kept"].to_frame()) == 2 * len(book.variables["X"])
+    endpoint = book.run(f"%sm_status {served}").result
+    with pytest.raises(KeyboardInterrupt):  # who asks by code decides what becomes of it
+        endpoint.compare(book.variables["X"], book.variables["y"], interrupted, better="lower")
+
+
+def test_an_iterator_of_more_rows_than_truths_is_told(book, served):
+    book.variables.update({"stream": iter(book.variables["X"][:30].tolist()), "few": book.variables["y"][:20]})
+    found = book.run(f"%sm_compare {served} --data $stream --target $few --metric rmse").result
+    assert found.comparison.rows == 20
+    assert "--data has more rows than --target has values, 20" in " ".join(found.verdict.cautions)
+    book.variables["stream"] = iter(book.variables["X"][:30].tolist())
+    found = book.run(f"%sm_compare {served} --data $stream --target $few --metric rmse --rows 20").result
+    assert found.verdict.cautions == ()  # so many were asked for

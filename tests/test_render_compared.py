@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from comparekit import compared
+from comparekit import Variants, compared, design
 
+from sm_magics.compare.comparison import unjudged
+from sm_magics.compare.experiment import Run, run
 from sm_magics.compare.measures import measure_of
 from sm_magics.compare.verdict import digits
 from sm_magics.events import Progress
@@ -61,6 +63,15 @@ def test_what_failed_and_what_was_interrupted_is_said():
     assert "No answer: A for 9 of 60 rows." in told
     assert "The reason: ModelError: InvokeEndpoint: no" in told
     assert "A fails more often than B, and not by chance." in told
+
+
+def test_statistics_that_were_interrupted_show_what_came_back_and_no_test():
+    made = Run(design(), truths=np.arange(60.0))
+    list(run(None, made, np.arange(60.0)[:, None], count=60, sending=Variants(A=lambda x: x, B=lambda x: x + 1)))
+    told = shown(unjudged(made), pictures=True)
+    assert "rmse · 60 rows, each to both variants · no verdict" in told
+    assert "No verdict: the statistics were interrupted. All answers are kept" in told
+    assert "permutation" not in told
 
 
 def test_that_nobody_answered_any_more_is_said():

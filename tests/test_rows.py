@@ -197,6 +197,16 @@ class TestTruths:
         with pytest.raises(CellError, match="--expect has 1 values for 3 rows"):
             values_of([1.0], 3)
 
+    @pytest.mark.parametrize("truths", [[1.0] * 4, iter([1.0] * 4), np.ones(4), pd.DataFrame({"y": [1.0] * 4})])
+    def test_more_than_there_are_rows_are_an_error(self, truths):
+        with pytest.raises(CellError, match=r"--expect has (4|more than 3) values for 3 rows: they may not belong"):
+            values_of(truths, 2, of=3)
+
+    def test_as_many_as_there_are_rows_are_none_whatever_is_sent(self):
+        assert values_of(iter([1.0, 2.0, 3.0]), 2, of=3) == [1.0, 2.0]
+        assert values_of([1.0, 2.0], 2, of=3) == [1.0, 2.0]
+        assert values_of(iter([1.0, 2.0, 3.0]), 2) == [1.0, 2.0]  # of so many rows as nobody knows
+
     def test_more_than_one_column_is_an_error(self):
         with pytest.raises(CellError, match="more than one value for a row") as caught:
             values_of(FRAME, 2)

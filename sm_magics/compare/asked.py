@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from sm_magics.compare.captured import from_capture, truths_by_id
-from sm_magics.compare.comparison import concluded
+from sm_magics.compare.comparison import concluded, unjudged
 from sm_magics.compare.exchange import prediction_of
 from sm_magics.compare.experiment import Design, Run, run
 from sm_magics.compare.measures import measure_of
@@ -57,10 +57,21 @@ class Asked:
     data: Any = None
 
 
-def compare(wanted: Asked) -> Comparison:
-    """Return what a comparison found so far; where it was interrupted, nothing more is sent."""
-    wanted.progress.close()
-    return concluded(wanted.run, by=wanted.by, prices=wanted.prices, captured=wanted.captured)
+def compare(wanted: Asked, *, calm: bool = False) -> Comparison:
+    """Return what a comparison found so far; where it was interrupted, nothing more is sent.
+
+    Parameters
+    ----------
+    calm
+        Whether an interrupt only ends the statistics: then all answers are there, without a verdict.
+    """
+    try:
+        wanted.progress.close()
+        return concluded(wanted.run, by=wanted.by, prices=wanted.prices, captured=wanted.captured)
+    except KeyboardInterrupt:
+        if not calm:
+            raise
+        return unjudged(wanted.run, captured=wanted.captured)
 
 
 def asked_by(connection: Connection, endpoint: str, options: Mapping[str, Any]) -> Asked:
@@ -129,7 +140,8 @@ def asked(connection: Connection, told: Mapping[str, Any], variables: Mapping[st
     )
     made = Run(design, truths=truths if order is None or truths is None else truths[order], order=order)
     plain = None if told.get("serialize") is not None else data
-    return Asked(made, run(connection, made, data, count=count), by, prices, captured=False, data=plain)
+    sent = None if _flows(data) and told.get("rows") is None else count  # a row too many is seen, and told
+    return Asked(made, run(connection, made, data, count=sent), by, prices, captured=False, data=plain)
 
 
 def _nothing_sent() -> Generator[Progress]:

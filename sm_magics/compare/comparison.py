@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from sm_magics.compare.samples import shared
 from sm_magics.compare.slices import disagreements, slices
-from sm_magics.compare.verdict import judge, value_of
+from sm_magics.compare.verdict import Verdict, judge, value_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,9 +20,8 @@ if TYPE_CHECKING:
     from sm_magics.compare.experiment import Design, Run
     from sm_magics.compare.samples import Sample
     from sm_magics.compare.slices import Disagreement, Slice
-    from sm_magics.compare.verdict import Verdict
 
-__all__ = ["Comparison", "concluded"]
+__all__ = ["Comparison", "concluded", "unjudged"]
 
 MOST_DISAGREEMENTS = 5
 SECONDS_OF_AN_HOUR = 3600
@@ -103,11 +103,7 @@ def concluded(
         Whether nothing was sent: the answers are those of users' requests.
     """
     design = made.design
-    failures = {key: why for key, why in made.collected.failures.items() if made.enough is None or key[0] < made.enough}
-    samples = made.collected.samples(made.truths, made.enough)
-    if made.order is not None:
-        samples = tuple(_in_order(each, made.order) for each in samples)
-        failures = {(int(made.order[place]), name): why for (place, name), why in failures.items()}
+    samples, failures = _kept(made)
     short = _short(made)
     names = [each.variant for each in samples]  # more than the design's where an update brought one
     weights = None if design.pairs or captured else {**dict.fromkeys(names, 0.0), **design.weights}
@@ -148,8 +144,39 @@ def concluded(
     )
 
 
+def unjudged(made: Run, *, captured: bool = False) -> Comparison:
+    """Return what a run collected, with nothing said of it: for statistics that were interrupted."""
+    samples, failures = _kept(made)
+    told = "No verdict: the statistics were interrupted. All answers are kept: to_frame() of this result has them."
+    return Comparison(
+        made.design,
+        samples,
+        Verdict("unknown", told, cautions=tuple(_short(made))),
+        {each.variant: math.nan for each in samples} if made.design.measure else {},
+        (),
+        None if captured else made.seconds,
+        made.enough,
+        not made.over,
+        made.gone,
+        failures=failures,
+    )
+
+
+def _kept(made: Run) -> tuple[tuple[Sample, ...], dict[tuple[int, str], str]]:
+    """Return the answers that count, and why others are missing, by their rows' places in the data."""
+    failures = {key: why for key, why in made.collected.failures.items() if made.enough is None or key[0] < made.enough}
+    samples = made.collected.samples(made.truths, made.enough)
+    if made.order is None:
+        return samples, failures
+    moved = {(int(made.order[place]), name): why for (place, name), why in failures.items()}
+    return tuple(_in_order(each, made.order) for each in samples), moved
+
+
 def _short(made: Run) -> list[str]:
-    """Return a caution where data of no known length ended before the truths did: they may be of other rows."""
+    """Return a caution where data of no known length had fewer rows than truths, or more: they may be of other rows."""
+    if made.cut and made.truths is not None:
+        told = f"--data has more rows than --target has values, {len(made.truths):,}: only so many were sent"
+        return [f"{told}, and they may not belong together."]
     if made.truths is None or not made.over or made.enough is not None:
         return []
     failed = np.array([place for place, _ in made.collected.failures], dtype=np.int64)

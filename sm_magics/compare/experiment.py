@@ -93,6 +93,8 @@ class Run:
         How many requests failed and were sent once more.
     gone
         Whether it ended because nobody answered any more.
+    cut
+        Whether the data had more rows than there are truths; those were not sent.
     """
 
     design: Design
@@ -103,6 +105,7 @@ class Run:
     enough: int | None = None
     again: int = 0
     gone: bool = False
+    cut: bool = False
     over: bool = False
 
     def __post_init__(self) -> None:
@@ -129,7 +132,7 @@ def run(  # noqa: PLR0913 - what to compare on what, and what is injected
     made
         Where answers are kept; it is up to date after each step.
     count
-        How many rows are sent; None for all of data whose length is not known.
+        How many rows are sent; None for all of data whose length is not known, as far as there are truths.
 
     Raises
     ------
@@ -141,7 +144,8 @@ def run(  # noqa: PLR0913 - what to compare on what, and what is injected
     design, began, shown = made.design, clock(), clock()
     target = Target(design.endpoint, None, design.content_type, design.accept)
     rows = each_row(data if made.order is None else _ordered(data, made.order))
-    total = None if count is None else count * (len(design.variants) if design.pairs else 1)
+    known = count if count is not None or made.truths is None else len(made.truths)
+    total = None if known is None else known * (len(design.variants) if design.pairs else 1)
     options = {"concurrency": design.concurrency, "clock": clock}
     watching = _Watching(made)
     failed: list[Request] = []
@@ -182,6 +186,9 @@ def _requests(made: Run, rows: Iterable[Sequence[Any]]) -> Iterator[Request]:
     """Yield the requests: numbered by place, and in pairs by place and variant."""
     design, names = made.design, made.design.variants
     for place, row in enumerate(rows):
+        if made.truths is not None and place == len(made.truths):
+            made.cut = True
+            return
         with _noted(f"while --serialize made the body of row {made.row(place)}"):
             body = design.serialize(row)
         if not design.pairs:

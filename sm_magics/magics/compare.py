@@ -74,7 +74,7 @@ class CompareMagics(SmMagics):
         to = wanted.run.design.weights
         check_columns(connection, Target(given.name), wanted.data, self.session.columns, compared=to)
         self.session.follow(wanted.progress, given, calm=True)
-        return Compared(compare(wanted))
+        return Compared(compare(wanted, calm=True))
 
 
 def _checked(key: str, value: Any) -> Any:

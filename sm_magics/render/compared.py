@@ -54,7 +54,8 @@ def comparison(made: Comparison, *, pictures: bool) -> View:
 
         told = f"Predictions, errors and latencies of {' and '.join(each.variant for each in made.samples)}"
         blocks.append(Picture(lambda: compared_plots.png(made), told))
-    blocks.append(Note(_method(made)))
+    if verdict.differences or made.design.measure is None:
+        blocks.append(Note(_method(made)))
     return View(_title(made), badge, tuple(blocks))
 
 
