@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 import threading
 
 import pytest
@@ -32,6 +33,11 @@ def slider(controls, variant):
 
 def number(controls, variant):
     (one,) = found(controls, tooltip=f"Instances of {variant}")
+    return one
+
+
+def typed(controls, variant):
+    (one,) = found(controls, description=f"{variant} traffic %")
     return one
 
 
@@ -68,6 +74,25 @@ def test_what_one_gets_the_others_lose(make):
     assert not controls.apply.disabled
 
 
+def test_a_share_can_be_typed_and_says_what_its_slider_says(make):
+    controls = make(A=2.0, B=1.0)
+    assert (typed(controls, "A").value, typed(controls, "B").value) == (66.7, 33.3)
+    assert controls.weights == {"A": 2.0, "B": 1.0}  # what is rounded to be read changes nothing
+    typed(controls, "A").value = 90.0
+    assert (slider(controls, "A").value, slider(controls, "B").value) == (90.0, pytest.approx(10.0))
+    slider(controls, "B").value = 25.0
+    assert (typed(controls, "A").value, typed(controls, "B").value) == (75.0, 25.0)
+    controls.reset()
+    assert typed(controls, "A").value == 66.7
+
+
+def test_all_that_is_typed_into_has_a_name_of_its_own_with_its_variant_in_it(make):
+    controls = make(Alpha=2.0, Beta=1.0)
+    named = [each.description for each in walk(controls.widget) if hasattr(each, "max") and hasattr(each, "step")]
+    aloud = [re.sub("<.*?>", "", name) for name in named if name != "traffic %"]  # a slider's is not read
+    assert aloud == ["Alpha traffic %", "Alpha instances", "Beta traffic %", "Beta instances"]
+
+
 @given(st.lists(st.tuples(st.integers(0, 2), st.floats(0, 100)), max_size=12))
 def test_shares_add_up_to_all_of_it_whatever_is_moved(moves):
     controls = Controls(Presses(*[lambda *_: None] * 6), lambda _: None, threading.RLock())
@@ -80,7 +105,7 @@ def test_shares_add_up_to_all_of_it_whatever_is_moved(moves):
 def test_one_variant_alone_keeps_all_of_it(make):
     controls = make(A=1.0)
     slider(controls, "A").value = 30.0
-    assert slider(controls, "A").value == 100.0
+    assert slider(controls, "A").value == typed(controls, "A").value == 100.0
     (promote,) = found(controls, description="Promote")
     assert promote.disabled
 
@@ -115,7 +140,7 @@ def test_a_serverless_variant_has_no_number_of_instances(make):
     controls = make(A=1.0)
     controls.follow(Snapshot("b", "arn", "InService", "c", (VariantState("A", 1.0, 1.0, 0, None),)))
     assert controls.counts == {}
-    assert not found(controls, description="instances")
+    assert not found(controls, tooltip="Instances of A")
 
 
 def test_what_cannot_be_done_is_disabled(make):

@@ -44,6 +44,7 @@ class Controls:
         self._weights: Mapping[str, float] = {}
         self._counts: Mapping[str, int] = {}
         self._sliders: dict[str, Any] = {}
+        self._typed: dict[str, Any] = {}  # the shares again, for who does not see the sliders
         self._numbers: dict[str, Any] = {}
         self._promotes: dict[str, Any] = {}
         self._linking = self._able = False
@@ -90,7 +91,7 @@ class Controls:
         """Say what is there."""
         self._linking = True
         for name, share in self._shares().items():
-            self._sliders[name].value = share
+            self._put(name, share)
         for name, count in self._counts.items():
             self._numbers[name].value = count
         self._linking = False
@@ -99,7 +100,7 @@ class Controls:
     def allow(self, *, change: bool, delete: bool) -> None:
         """Disable what cannot be done now."""
         self._able = change
-        for each in (*self._sliders.values(), *self._numbers.values()):
+        for each in (*self._sliders.values(), *self._typed.values(), *self._numbers.values()):
             each.disabled = not change
         for each in self._promotes.values():
             each.disabled = not change or len(self._promotes) < 2  # noqa: PLR2004 - one alone has nothing to win
@@ -115,48 +116,66 @@ class Controls:
         self.apply.disabled = not self._able or not self.differ
 
     def _build(self) -> None:
-        import ipywidgets
-
         old = self._rows.children
-        self._sliders, self._numbers, self._promotes, rows = {}, {}, {}, []
+        self._sliders, self._typed, self._numbers, self._promotes, rows = {}, {}, {}, {}, []
         for name, share in self._shares().items():
-            label = ipywidgets.Label(name)
-            label.add_class("sm-variant")
-            slider = self._sliders[name] = ipywidgets.FloatSlider(
-                share,
-                min=0,
-                max=WHOLE,
-                step=1,
-                description="traffic %",
-                tooltip=f"Share of the traffic of {name}, in percent",
-                readout_format=".1f",
-                continuous_update=False,
-            )
-            slider.observe(lambda change, name=name: self._moved(name, change["new"]), "value")
-            parts = [label, slider]
-            if name in self._counts:
-                number = self._numbers[name] = ipywidgets.BoundedIntText(
-                    self._counts[name],
-                    min=0,
-                    max=MOST_INSTANCES,
-                    description="instances",
-                    tooltip=f"Instances of {name}",
-                    layout={"width": "150px"},
-                )
-                number.observe(lambda _: self._refresh(), "value")
-                parts.append(number)
-            told = f"Make {name} the only variant, with all the traffic"
-            promote = self._promotes[name] = button(
-                "Promote",
-                told,
-                lambda name=name: self._presses.promote(name),  # type: ignore[misc]
-            )
-            made = row(*parts, promote)
+            made = self._row(name, share)
             self._hear(made)
             rows.append(made)
         self._rows.children = rows
         for each in old:
             each.close()
+
+    def _row(self, name: str, share: float) -> Any:
+        """Return the controls of one variant.
+
+        ipywidgets gives a slider no name that a screen reader says. The share that is typed has one; it is seen only
+        while it has the keyboard's focus.
+        """
+        import ipywidgets
+
+        label = ipywidgets.Label(name)
+        label.add_class("sm-variant")
+        percent, told = {"min": 0, "max": WHOLE, "step": 1}, f"Share of the traffic of {name}, in percent"
+        slider = self._sliders[name] = ipywidgets.FloatSlider(
+            share,
+            description="traffic %",
+            tooltip=told,
+            readout_format=".1f",
+            continuous_update=False,
+            **percent,
+        )
+        typed = self._typed[name] = ipywidgets.BoundedFloatText(
+            round(share, 1),
+            description=f"{name} traffic %",
+            tooltip=f"{told}: type it",
+            layout={"width": "auto"},
+            **percent,
+        )
+        typed.add_class("sm-typed")
+        parts = [label, slider, typed]
+        for each in (slider, typed):
+            each.observe(lambda change: self._moved(name, change["new"]), "value")
+        if name in self._counts:
+            number = self._numbers[name] = ipywidgets.BoundedIntText(
+                self._counts[name],
+                min=0,
+                max=MOST_INSTANCES,
+                description=f'<span class="sm-aloud">{name}</span> instances',
+                description_allow_html=True,
+                tooltip=f"Instances of {name}",
+                layout={"width": "150px"},
+            )
+            number.observe(lambda _: self._refresh(), "value")
+            parts.append(number)
+        told = f"Make {name} the only variant, with all the traffic"
+        promote = self._promotes[name] = button("Promote", told, lambda: self._presses.promote(name))
+        return row(*parts, promote)
+
+    def _put(self, name: str, share: float) -> None:
+        """Let a variant's slider and its typed share say the same."""
+        self._sliders[name].value = share
+        self._typed[name].value = round(share, 1)
 
     def _moved(self, name: str, share: float) -> None:
         """Divide what is left over the other sliders as they do now; one alone has it all."""
@@ -164,12 +183,9 @@ class Controls:
             if self._linking or name not in self._sliders:
                 return
             self._linking = True
-            if len(self._sliders) == 1:
-                self._sliders[name].value = WHOLE
-            else:
-                now = {each: slider.value for each, slider in self._sliders.items()}
-                for other, value in stepped(now, name, share).items():
-                    if other != name:
-                        self._sliders[other].value = value
+            now = {each: slider.value for each, slider in self._sliders.items()}
+            shares = {name: WHOLE} if len(now) == 1 else stepped(now, name, share)
+            for each, value in shares.items():
+                self._put(each, value)
             self._linking = False
             self._refresh()

@@ -21,6 +21,11 @@ _STYLE = """<style>
   height: auto; line-height: normal; overflow: visible; min-width: 0; max-width: 100%;
 }
 .sm-panel .widget-slider {flex: 1 1 240px; min-width: 200px; max-width: 480px}
+.sm-panel .sm-aloud, .sm-panel .sm-typed:not(:focus-within) {
+  position: absolute; width: 1px !important; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap;
+}
+.sm-panel .sm-row {position: relative}
+.sm-panel .sm-typed .widget-label {width: auto}
 .sm-panel .sm-variant {flex: 0 1 auto; font-weight: 600; min-width: 12ch; overflow-wrap: anywhere}
 .sm-panel button:focus-visible, .sm-panel input:focus-visible, .sm-panel .noUi-handle:focus-visible,
 .sm-panel textarea:focus-visible {outline: 2px solid var(--jp-brand-color1, #1976d2); outline-offset: 1px}
