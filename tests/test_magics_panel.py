@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 
 import pytest
 
@@ -72,6 +73,21 @@ class TestLive:
         assert "InService" not in record["text/plain"]  # what another run may find changed
         kernel.run("p")
         assert outputs[-1][self.VIEW]["model_id"] == panel.widget.model_id
+
+    @pytest.mark.parametrize("magic", ["%sm_panel {}", "%sm_status --live"])
+    def test_a_front_end_that_is_not_run_here_gets_all_it_needs_in_the_bundle(self, kernel, served, outputs, magic):
+        kernel.run(magic.format(served))
+        record, widget = outputs
+        assert set(record) == {"text/plain", "text/html"}
+        assert set(widget) == {"text/plain", self.VIEW}  # without HTML: it would be the record twice
+        assert not re.findall(
+            r"(?i)<script|<link|<iframe|\b(?:src|href|on\w+)=|url\(|https?:|@import", record["text/html"]
+        )
+        bare = re.sub(r"(?s)<style>.*?</style>", "", record["text/html"])  # as GitHub strips it
+        assert "<style" not in bare
+        assert "display:" not in bare  # nothing that a style alone would hide
+        words = re.sub(r"<[^>]*>", " ", bare)
+        assert all(each in words for each in (served, "InService", "80 %", "20 %"))
 
     def test_a_cell_that_is_run_again_ends_what_it_showed(self, kernel, served, outputs):
         for magic in (f"%sm_panel {served}", "%sm_status --live"):
