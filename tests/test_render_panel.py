@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from sm_magics.metrics import Span, Used
@@ -130,5 +131,6 @@ def test_the_log_has_the_newest_line_first():
 def test_a_line_of_the_log_is_the_same_while_nothing_happens():
     assert happened(SETTLED) == "InService"
     assert happened(None) == "gone"
+    assert happened(replace(SETTLED, failure_reason="It was rolled back.")) == "InService: It was rolled back."
     going = Snapshot("boston", "arn", "Creating", "c", (), "c", (VariantState("A", 0.0, 1.0, 0, 2, "Creating"),))
     assert happened(going) == "Creating: A 0 of 2 ready"

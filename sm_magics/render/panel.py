@@ -86,10 +86,10 @@ def events(lines: Sequence[str]) -> View:
 
 
 def happened(snapshot: Snapshot | None) -> str:
-    """Return where an endpoint is as a line of the log, the same as long as nothing happens."""
+    """Return where an endpoint is, and what failed, as a line of the log: the same as long as nothing happens."""
     if snapshot is None:
         return "gone"
-    told = "" if snapshot.settled else summary(snapshot)
+    told = snapshot.failure_reason if snapshot.settled else summary(snapshot)
     return f"{snapshot.status}: {told}" if told else snapshot.status
 
 

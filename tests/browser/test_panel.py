@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 
+import nbformat
 import pytest
 from frontend import MS, pictures
+from nbconvert import HTMLExporter
 from playwright.sync_api import expect
 
 from sm_magics.watch import look
@@ -154,6 +156,7 @@ def test_a_panel_shows_the_cause_of_a_rollback(open_cells, deployer, name, model
     pictures(opened, "panel-rollout")
     expect(live).to_contain_text("Reason:", timeout=3 * MS)  # an alarm is judged by whole periods
     expect(live).to_contain_text("Invocation5XXErrors")
+    expect(panel.locator(".sm-log")).to_contain_text("so it was rolled back")
     pictures(opened, "panel-rollback")
     opened.begin(4)
     opened.has_run(4)
@@ -170,20 +173,42 @@ def test_a_restart_of_the_kernel_makes_the_panel_say_that_it_is_disconnected(ope
     pictures(opened, f"panel-disconnected-{front_end}")
 
 
-def test_a_saved_panel_is_its_record_when_it_is_opened_again(open_cells, open_page, served):
+def shows_the_record(again, name):
+    """Check that a panel whose kernel is gone is what was recorded, and close its page."""
+    expect(again.page.get_by_text("As it was when")).to_be_visible(timeout=MS)
+    expect(again.cell(1).locator(".sm-card")).to_contain_text("InService")
+    expect(again.cell(1).locator(".sm-panel")).to_have_count(0)
+    again.until_idle()
+    pictures(again, name)
+    expect(again.page.get_by_text("model not found").filter(visible=True)).to_have_count(0)
+    again.shut_down()
+    again.complaints[:] = [each for each in again.complaints if "widget model not found" not in each]
+
+
+def test_a_saved_panel_that_is_opened_again_is_live_with_its_kernel_and_its_record_without(
+    open_cells, open_page, server, served
+):
+    """Where it is trusted, where it is not, and as a page of nbconvert's."""
     opened = open_cells(f"%sm_panel {served}", name="panel.ipynb")
     panel_of(opened)
     expect(opened.page.get_by_text("As it was when")).not_to_be_visible()  # the panel says more
     opened.until_idle()
     opened.save()
+    opened.context.close()
+    opened = open_page("panel.ipynb")
+    expect(opened.cell(1).locator(".sm-panel .sm-live")).to_contain_text("InService", timeout=MS)
+    expect(opened.page.get_by_text("As it was when")).not_to_be_visible()
     opened.shut_down()
-    for front_end in ("lab", "notebook"):
-        again = open_page("panel.ipynb", front_end)
-        expect(again.page.get_by_text("As it was when")).to_be_visible(timeout=MS)
-        expect(again.cell(1).locator(".sm-record .sm-card")).to_contain_text("InService")
-        said = again.page.get_by_text("model not found")
-        expect(said).to_have_count(1, timeout=MS)  # by the front end, of the widget that is no more
-        expect(said).not_to_be_visible()
-        pictures(again, f"panel-saved-{front_end}")
-        again.shut_down()
-        again.complaints[:] = [each for each in again.complaints if "widget model not found" not in each]
+
+    notebook = server.read("panel.ipynb")
+    notebook.cells.append(nbformat.v4.new_markdown_cell("Sent by someone else."))
+    nbformat.write(notebook, server.root / "sent-panel.ipynb")
+    for name, front_end in (("panel", "lab"), ("panel", "notebook"), ("sent-panel", "lab"), ("sent-panel", "notebook")):
+        again = open_page(f"{name}.ipynb", front_end)
+        if name == "panel":
+            expect(again.page.get_by_text("model not found")).to_have_count(1, timeout=MS)  # and must be hidden
+        shows_the_record(again, f"saved-{name}-{front_end}")
+
+    page, _ = HTMLExporter().from_notebook_node(notebook)
+    assert "As it was when" in page
+    assert "model not found" not in page
