@@ -35,6 +35,7 @@ SERVER = (
     *["--LabApp.expose_app_in_browser=True", "--JupyterNotebookApp.expose_app_in_browser=True"],
     *["--LabApp.news_url=", "--LabApp.extension_manager=readonly"],
 )
+EXTENSIONS = Path(__file__).parents[2] / "sm_magics"  # the checkout's `labextensions`, however it is installed
 SETTINGS = {
     "apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True},
     "docmanager-extension/plugin": {"autosave": False},
@@ -72,6 +73,7 @@ class Server:
             "IPYTHONDIR": "ipython",
         }
         own = {name: str(folder / part) for name, part in folders.items()}
+        own["JUPYTER_PATH"] = os.pathsep.join(filter(None, [str(EXTENSIONS), os.environ.get("JUPYTER_PATH")]))
         environment = {**os.environ, **own, "SM_MAGICS_STATE": str(state), "SM_MAGICS_DISPLAY": "auto"}
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))

@@ -1,0 +1,170 @@
+// YAML in the cells of sm_magics is coloured, commented and indented as YAML, in JupyterLab 4 and Notebook 7.
+// Written by hand as the container of webpack's module federation that both load: there is nothing to build.
+(() => {
+  "use strict";
+
+  const BODY_IS_YAML = /^\s*%%sm_(?:endpoint|model|compare)(?!\w)/; // %%sm_invoke sends its body as it is
+  const FIRST = 200; // characters: where the magic's name stands
+  const INDENT = "  ";
+
+  const WORD = {
+    block: String.raw`(?:[^\s:#]|:(?=\S)|(?<=\S)#)+`,
+    flow: String.raw`(?:[^\s:#,[\]{}]|:(?=[^\s,[\]{}])|(?<=\S)#)+`,
+  };
+  const PLAIN = Object.fromEntries(
+    Object.entries(WORD).map(([kind, word]) => [kind, new RegExp(`^${word}(?:[ \\t]+${word})*`)]),
+  );
+  const KEY_ENDS = /^[ \t]*:(?=[\s,[\]{}]|$)/;
+  const QUOTED = /^(?:"(?:[^"\\]|\\.)*"|'(?:[^']|'')*')/;
+  const TO_QUOTE = { '"': /^(?:[^"\\]|\\.)*"/, "'": /^(?:[^']|'')*'/ };
+  const VARIABLE = /^\$(?:\{[^}]*\}|[A-Za-z_]\w*)/;
+  const NUMBER = /^[-+]?(?:\d[\d_]*)?\.?\d+(?:e[-+]?\d+)?(?:%|[a-z]{1,3})?$/i; // 3, 0.5, 1e-3; 20%, 30s, 500ms
+  const ATOM = /^(?:true|false|null|~)$/i;
+  const OPTION = /^--?[A-Za-z][\w-]*/;
+
+  // The names of tokens are those of CodeMirror's StreamLanguage, which the themes of the front ends colour.
+
+  function magicLine(stream, state) {
+    if (stream.match(/^%%\w+/)) {
+      state.at = "line";
+      return "meta";
+    }
+    if (stream.match(VARIABLE)) return "variable-2";
+    if (stream.match(OPTION)) return "attribute";
+    stream.match(/^\S+/);
+    return null;
+  }
+
+  function quotedOn(stream, state) {
+    if (stream.match(TO_QUOTE[state.quote])) state.quote = null;
+    else stream.skipToEnd();
+    return "string";
+  }
+
+  function scalar(stream, state) {
+    const isKey = () => stream.match(KEY_ENDS, false);
+    if (stream.match(QUOTED)) return isKey() ? "property" : "string";
+    if (stream.peek() === '"' || stream.peek() === "'") {
+      state.quote = stream.next();
+      return quotedOn(stream, state);
+    }
+    if (stream.match(VARIABLE)) return "variable-2";
+    const found = stream.match(PLAIN[state.depth ? "flow" : "block"]);
+    if (!found) {
+      stream.next();
+      return "punctuation";
+    }
+    if (isKey()) return "property";
+    return NUMBER.test(found[0]) ? "number" : ATOM.test(found[0]) ? "atom" : null;
+  }
+
+  function bodyLine(stream, state) {
+    if (stream.peek() === "#" && (stream.sol() || /\s/.test(stream.string[stream.pos - 1]))) {
+      stream.skipToEnd();
+      return "comment";
+    }
+    state.opens = false;
+    if (stream.match(/^[[{]/)) {
+      state.depth += 1;
+      return "bracket";
+    }
+    if (state.depth && stream.match(/^[\]}]/)) {
+      state.depth -= 1;
+      return "bracket";
+    }
+    const dash = stream.match(/^-(?:[ \t]+|$)/);
+    if (dash) {
+      state.indent += dash[0].length; // what it begins stands after it
+      return "punctuation";
+    }
+    if (stream.match(/^[:,]/)) {
+      state.opens = stream.match(/^[ \t]*(?:#.*)?$/, false) && stream.string[stream.pos - 1] === ":";
+      return "punctuation";
+    }
+    if (stream.match(/^[|>][-+\d]*(?=\s*(?:#.*)?$)/)) {
+      state.text = state.indent;
+      state.opens = true;
+      return "punctuation";
+    }
+    return scalar(stream, state);
+  }
+
+  const parser = {
+    name: "sm-magics-yaml",
+    // `at` is the part of the cell; `text` the indentation of the key whose block of text is read, null outside of one;
+    // `opens` whether the next line goes one deeper.
+    startState: () => ({ at: "start", quote: null, text: null, depth: 0, indent: 0, opens: false }),
+    token(stream, state) {
+      if (stream.sol() && /\S/.test(stream.string)) {
+        if (state.at === "line") state.at = "body";
+        if (state.at === "body" && state.text !== null && stream.indentation() <= state.text) state.text = null;
+        if (state.text === null && !state.quote) state.indent = stream.indentation();
+      }
+      if (stream.eatSpace()) return null;
+      if (state.at !== "body") return magicLine(stream, state);
+      if (state.text !== null) {
+        stream.skipToEnd();
+        return "string";
+      }
+      return state.quote ? quotedOn(stream, state) : bodyLine(stream, state);
+    },
+    indent(state, _after, context) {
+      if (state.at !== "body") return 0;
+      return state.opens && !state.depth ? state.indent + context.unit : null; // null: as the line before
+    },
+    languageData: { commentTokens: { line: "#" } },
+  };
+
+  function activate({ EditorExtensionRegistry }, { Compartment, EditorState, Prec }, { StreamLanguage, indentUnit }) {
+    const yaml = Prec.highest([StreamLanguage.define(parser), indentUnit.of(INDENT)]);
+    const start = (doc) => BODY_IS_YAML.test(doc.sliceString(0, FIRST));
+
+    function ofCell({ model }) {
+      if (model.type !== "code") return null;
+      const language = new Compartment();
+      const follow = EditorState.transactionExtender.of((change) => {
+        if (!change.docChanged) return null;
+        const is = start(change.newDoc);
+        return is === start(change.startState.doc) ? null : { effects: language.reconfigure(is ? yaml : []) };
+      });
+      const is = BODY_IS_YAML.test(model.sharedModel.getSource().slice(0, FIRST));
+      return EditorExtensionRegistry.createImmutableExtension([language.of(is ? yaml : []), follow]);
+    }
+
+    return (_app, registry) => registry.addExtension({ name: "sm-magics:yaml", factory: ofCell });
+  }
+
+  let shared = null;
+
+  async function take(name) {
+    // One that runs already, else the newest, as webpack chooses: there must be only one of each on a page.
+    const versions = Object.entries(shared[name]).sort(([a], [b]) => b.localeCompare(a, "en", { numeric: true }));
+    const [, chosen] = versions.find(([, each]) => each.loaded) ?? versions[0];
+    return (await chosen.get())();
+  }
+
+  async function extension() {
+    const names = ["@jupyterlab/codemirror", "@codemirror/state", "@codemirror/language"];
+    const [codemirror, state, language] = await Promise.all(names.map(take));
+    const plugin = {
+      id: "sm-magics:highlighting",
+      description: "Colours the YAML in the cells of sm_magics.",
+      autoStart: true,
+      requires: [codemirror.IEditorExtensionRegistry],
+      activate: activate(codemirror, state, language),
+    };
+    return { __esModule: true, default: plugin };
+  }
+
+  window._JUPYTERLAB = window._JUPYTERLAB ?? {};
+  window._JUPYTERLAB["sm-magics"] = {
+    init(scope) {
+      shared = scope;
+    },
+    async get(module) {
+      if (module !== "./extension") throw new Error(`sm-magics has no module ${module}`);
+      const exports = await extension();
+      return () => exports;
+    },
+  };
+})();
