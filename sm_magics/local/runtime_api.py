@@ -284,7 +284,7 @@ def request_id(number: int | None = None) -> bytes:
 def request_ids(first: int) -> Iterator[bytes]:
     """Yield ids in the form of a UUID: `first`, of 128 bits, and others that differ from it in their last 48 bits.
 
-    One costs a tenth of a random one. The step is odd, so that none comes twice in 2**48, and large, so that they look
+    One costs a third of a random one. The step is odd, so that none comes twice in 2**48, and large, so that they look
     different.
     """
     opening, last = request_id(first)[:_OPENING], first & _LAST

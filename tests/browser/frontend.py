@@ -115,9 +115,9 @@ class Server:
 class Opened:
     """A notebook that is open on a page of its own; notes what the page complains of and whom it contacts."""
 
-    def __init__(self, browser, server, name, front_end):
+    def __init__(self, browser, server, name, front_end, scale=1):
         self.complaints, self.contacted = [], set()
-        self.context = browser.new_context(viewport={"width": 1200, "height": 900})
+        self.context = browser.new_context(viewport={"width": 1200, "height": 900}, device_scale_factor=scale)
         self.context.on("request", lambda request: self.contacted.add(urlsplit(request.url).hostname))
         self.page = self.context.new_page()
         self.page.set_default_timeout(MS)

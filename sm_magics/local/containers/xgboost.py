@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Settings", "XGBoost", "load"]
 
-_OK = int(HTTPStatus.OK)  # a member of the enum costs each answer about a microsecond on its way
+_OK = int(HTTPStatus.OK)  # a member of the enum costs each answer a third of a microsecond
 _FORMS = ("multipart/form-data", "application/x-www-form-urlencoded")
 
 
