@@ -14,8 +14,8 @@ from playwright.sync_api import expect
 GUARDED = """%%sm_endpoint {}
 variants:
   A: {{model: {}}}
-deploy: {{canary: 50%, wait: 30s}}
-rollback_on: [{{metric: Invocation5XXErrors, above: 1%, for: 10s}}]
+deploy: {{canary: 50%, wait: 1m}}
+rollback_on: [{{metric: Invocation5XXErrors, above: 1%, for: 20s}}]
 """
 
 

@@ -21,8 +21,8 @@ BLOCKS = "import time\ntime.sleep(600)"
 GUARDED = """%%sm_endpoint {} --no-wait
 variants:
   A: {{model: {}}}
-deploy: {{canary: 50%, wait: 30s}}
-rollback_on: [{{metric: Invocation5XXErrors, above: 1%, for: 10s}}]
+deploy: {{canary: 50%, wait: 1m}}
+rollback_on: [{{metric: Invocation5XXErrors, above: 1%, for: 20s}}]
 """
 BANNER = "panel => getComputedStyle(panel, '::before').content"
 
