@@ -15,22 +15,21 @@ from sm_magics.local.http import message
 from sm_magics.local.logs import GROUP_PREFIX
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
 
     from sm_magics.local.api import Account
     from sm_magics.local.http import Exchange
     from sm_magics.local.instance import Answer
     from sm_magics.local.router import Lane, Route
 
-__all__ = ["Runtime", "container_request", "request_id", "request_ids"]
+__all__ = ["Runtime", "container_request"]
 
 ANSWER_SECONDS = 60.0  # in which a model must answer
 _ERROR_TYPE = ":http://internal.amazon.com/coral/com.amazon.sagemaker/"
 _PREFIX, _SUFFIX = b"/endpoints/", b"/invocations"
 _MAX_CUSTOM_ATTRIBUTES = 1024
 _MAX_INFERENCE_ID = 64
-_LAST, _STEP = 2**48 - 1, 0x9E3779B97F4B  # 48 bits, and an odd number of that size: the golden ratio's
-_OPENING = len("00000000-0000-0000-0000-")
+_OK = 200
 # What InvokeEndpoint passes on to a container; all other headers stay outside.
 _PASSED = (
     b"content-type",
@@ -71,7 +70,6 @@ class Runtime:
         self._status = status
         self._clock = clock
         self._under_way: dict[_Invocation, float] = {}
-        self.ids = request_ids(random.getrandbits(128))
         self.routes: dict[str, Route] = {}
 
     def handle(self, exchange: Exchange) -> None:
@@ -185,9 +183,7 @@ class _Invocation:
 
     def answered(self, answer: Answer) -> None:
         if 200 <= answer.status < 300:  # noqa: PLR2004 - the class of successes
-            told = self._runtime.finish(
-                self, answer.status, _success(answer, self.lane.header, next(self._runtime.ids))
-            )
+            told = self._runtime.finish(self, answer.status, _success(answer, self.lane.header))
             if told and self.taken is not None:
                 self.taken(answer)
         else:
@@ -256,13 +252,13 @@ def container_request(headers: Mapping[bytes, bytes], body: bytes) -> bytes:
     return b"POST /invocations HTTP/1.1\r\nContent-Length: %d\r\n%s\r\n%s" % (len(body), b"".join(lines), body)
 
 
-def _success(answer: Answer, variant: bytes, request_id: bytes) -> bytes:
+def _success(answer: Answer, variant: bytes) -> bytes:
     custom = answer.custom_attributes
     return (
         b"HTTP/1.1 200 OK\r\nx-amzn-RequestId: %s\r\nx-Amzn-Invoked-Production-Variant: %s\r\n"
         b"%sContent-Type: %s\r\nContent-Length: %d\r\n\r\n%s"
     ) % (
-        request_id,
+        request_id(),
         variant,
         b"" if custom is None else b"X-Amzn-SageMaker-Custom-Attributes: %s\r\n" % custom,
         answer.content_type,
@@ -275,22 +271,10 @@ def _unavailable(endpoint: str, why: str = "") -> bytes:
     return _error("ServiceUnavailable", 503, f"Endpoint {endpoint} cannot answer right now{why}.")
 
 
-def request_id(number: int | None = None) -> bytes:
-    """Return a number of 128 bits, without one a random one, in the form of a UUID."""
-    text = b"%032x" % (random.getrandbits(128) if number is None else number)
+def request_id() -> bytes:
+    """Return a random id in the form of a UUID."""
+    text = b"%032x" % random.getrandbits(128)
     return b"-".join((text[:8], text[8:12], text[12:16], text[16:20], text[20:]))
-
-
-def request_ids(first: int) -> Iterator[bytes]:
-    """Yield ids in the form of a UUID: `first`, of 128 bits, and others that differ from it in their last 48 bits.
-
-    One costs a third of a random one. The step is odd, so that none comes twice in 2**48, and large, so that they look
-    different.
-    """
-    opening, last = request_id(first)[:_OPENING], first & _LAST
-    while True:
-        yield b"%b%012x" % (opening, last)
-        last = last + _STEP & _LAST
 
 
 def _error(kind: str, status: int, text: str, **fields: str | int) -> bytes:
