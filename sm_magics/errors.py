@@ -22,6 +22,7 @@ __all__ = [
     "PlanError",
     "ServiceError",
     "SmError",
+    "in_words",
 ]
 
 
@@ -50,6 +51,11 @@ class SmError(_Short, Exception):
 
     def __str__(self) -> str:
         return self.message if self.hint is None else f"{self.message}\n  {self.hint}"
+
+
+def in_words(error: Exception) -> str:
+    """Return an error that a thread met as a card tells it: what is no error of the user's by its name, too."""
+    return str(error) if isinstance(error, SmError) else f"{type(error).__name__}: {error}"
 
 
 class CellError(SmError):

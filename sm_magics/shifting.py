@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from sm_magics.deploy import at_rest, change, observe_endpoint
@@ -65,12 +66,10 @@ def shift(  # noqa: PLR0913 - as deploy
         As a deployment.
     """
 
-    def look() -> Live:
-        return observe_endpoint(connection, endpoint)
-
     def make(live: Live) -> Plan:
         return reweigh(endpoint, live, weights, counts)
 
+    look = partial(observe_endpoint, connection, endpoint)
     yield from change(connection, endpoint, look, make, clock, wait=wait, timeout=timeout)
 
 
@@ -136,13 +135,11 @@ def _taken_back(  # noqa: PLR0913, PLR0917 - what is taken back, and why
 ) -> Iterator[Event]:
     """Give all variants the weights that they had, unless somebody else moved the traffic meanwhile, and raise."""
 
-    def look() -> Live:
-        return observe_endpoint(connection, course.endpoint)
-
     def make(live: Live) -> Plan:  # asked again where another change came between the look and the call
         _check_undisturbed(live, course, weights, worse=why)
         return reweigh(course.endpoint, live, before)
 
+    look = partial(observe_endpoint, connection, course.endpoint)
     reached: Event | None = None
     for reached in change(connection, course.endpoint, look, make, clock, timeout=timeout):
         yield reached

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.deploy import at_rest, change, observe, observe_endpoint
@@ -145,12 +146,10 @@ def rollback(  # noqa: PLR0913 - as deploy
         As a deployment.
     """
 
-    def look() -> Live:
-        return observe_endpoint(connection, endpoint)
-
     def make(live: Live) -> Plan:
         return switch(endpoint, live, to.config, to.answer)
 
+    look = partial(observe_endpoint, connection, endpoint)
     yield from change(connection, endpoint, look, make, clock, wait=wait, timeout=timeout)
 
 
@@ -188,13 +187,12 @@ def promote(  # noqa: PLR0913 - as deploy
         raise PlanError(f"endpoint '{endpoint}' is {live.status or 'gone'}: it serves no variant to promote")
     target = promoted(endpoint, live, variant, instances)
 
-    def look() -> Live:
-        return observe(connection, target)
-
     def make(live: Live) -> Plan:
         return at_once(plan(target, live))
 
-    yield from change(connection, endpoint, look, make, clock, wait=wait, timeout=timeout)
+    yield from change(
+        connection, endpoint, partial(observe, connection, target), make, clock, wait=wait, timeout=timeout
+    )
 
 
 def _what(endpoint: str, answer: Mapping[str, Any], old: Mapping[str, Any] | None) -> str:

@@ -5,7 +5,7 @@ import inspect
 import pytest
 
 from sm_magics import errors
-from sm_magics.errors import CellError, DeployError, Detached, ServiceError, SmError
+from sm_magics.errors import CellError, DeployError, Detached, ServiceError, SmError, in_words
 
 KINDS = [each for _, each in inspect.getmembers(errors, inspect.isclass) if issubclass(each, SmError)]
 
@@ -53,3 +53,8 @@ def test_detaching_is_a_keyboard_interrupt_so_that_run_all_stops_and_no_error_of
     assert isinstance(error, KeyboardInterrupt)
     assert not isinstance(error, Exception)
     assert error._render_traceback_() == ["Detached: stopped waiting"]
+
+
+def test_an_error_of_a_thread_is_told_in_words_and_a_bug_of_ours_by_its_name():
+    assert in_words(SmError("it is gone", hint="make it")) == "it is gone\n  make it"
+    assert in_words(ZeroDivisionError("by zero")) == "ZeroDivisionError: by zero"

@@ -11,7 +11,7 @@ from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from sm_magics.errors import PlanError, ServiceError, SmError
+from sm_magics.errors import PlanError, ServiceError, in_words
 from sm_magics.live.controls import Controls, Presses
 from sm_magics.live.display import told
 from sm_magics.live.widgets import Written, alert, hear_at_once, style
@@ -227,10 +227,8 @@ class Panel:
             try:
                 for event in begin():
                     self._happens(told(event))
-            except SmError as error:
-                problem = str(error)
             except Exception as error:  # noqa: BLE001 - a thread has nobody else to tell
-                problem = f"{type(error).__name__}: {error}"
+                problem = in_words(error)
             snapshot = self._now()
             with self._lock:
                 self._busy = False

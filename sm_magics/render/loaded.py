@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.amounts import duration
-from sm_magics.errors import SmError
+from sm_magics.errors import in_words
 from sm_magics.render.view import Badge, Column, Facts, Note, Picture, Table, View, bar, sparks
 from sm_magics.target import percent
 
@@ -36,7 +36,7 @@ def load(made: Load, *, pictures: bool) -> View:
         told = f"It goes on in the background. %sm_load {name} shows this card anew, %sm_load {name} stop ends it."
         return View(title, Badge("running", "busy"), (Note(told),))
     if made.failure is not None:
-        return View(title, Badge("failed", "bad"), (Note(_told(made.failure), "bad"),))
+        return View(title, Badge("failed", "bad"), (Note(in_words(made.failure), "bad"),))
     tally = made.tally
     if not tally.sent:
         return View(title, Badge("stopped", "plain"), (Note("Nothing was answered before it was stopped."),))
@@ -126,8 +126,3 @@ def _png(tally: Tally) -> bytes:
     from sm_magics.render.plots import saved
 
     return saved(figure(tally))
-
-
-def _told(failure: Exception) -> str:
-    """Return what went wrong; what is no error of the user's is told by its name, too."""
-    return str(failure) if isinstance(failure, SmError) else f"{type(failure).__name__}: {failure}"
