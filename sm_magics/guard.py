@@ -255,8 +255,9 @@ def guards(  # noqa: PLR0913 - who is watched, for what
     metrics = [each for each in kinds if each not in {ERRORS, LATENCY}]
     if metrics and (data is None or target is None):
         raise CellError(f"--guard {metrics[0]} needs rows and true values", hint="add --data $rows --target $values")
-    if metrics and iter(data) is data:
-        raise CellError("--guard sends the rows in each step anew", hint="give it a list or a frame, not an iterator")
+    if metrics and (iter(data) is data or iter(target) is target):
+        why = "--guard sends the rows in each step anew"
+        raise CellError(why, hint="give it lists, arrays or frames as --data and --target, not an iterator")
     if not metrics and (data is not None or target is not None):
         raise CellError("--data and --target are for a guard of quality", hint="add one, such as --guard errors,rmse")
     made: list[Metered | Quality] = []

@@ -15,7 +15,7 @@ from sm_magics.errors import CellError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["SERIALIZERS", "Rows", "csv_line", "each_row", "json_line", "rows_of", "unusual", "values_of"]
+__all__ = ["SERIALIZERS", "Rows", "csv_line", "each_row", "json_line", "missing", "rows_of", "unusual", "values_of"]
 
 BLOCK = 256  # rows
 _MISSING = frozenset({"None", "nan", "NaN", "<NA>", "NaT"})  # as Python, Decimal and pandas spell it
@@ -128,18 +128,23 @@ def values_of(truths: Any, number: int, *, of: int | None = None, option: str = 
     CellError
         When there are fewer, or more than one for a row; or more than there are rows, `of` them, where that is known.
     """
-    head = _head(truths, number if of is None else max(number, of + 1))
+    there_are = _count(truths)
+    head = _head(truths, number if of is None or there_are is not None else max(number, of + 1))
     if head is None:
         raise CellError(f"{option} takes values, not a {type(truths).__name__}", hint="give one true value a row")
     if any(isinstance(each, list) and len(each) != 1 for each in head):
         raise CellError(f"{option} has more than one value for a row", hint="choose the column that is predicted")
     if len(head) < number:
         raise CellError(f"{option} has {len(head)} values for {number} rows", hint="give one true value a row")
-    if of is not None and len(head) > of:
-        there_are = _count(truths) or f"more than {of}"
-        told = f"{option} has {there_are} values for {of} rows: they may not belong together"
+    if of is not None and (there_are or len(head)) > of:
+        told = f"{option} has {there_are or f'more than {of}'} values for {of} rows: they may not belong together"
         raise CellError(told, hint="give one true value a row")
     return [each[0] if isinstance(each, list) else each for each in head[:number]]
+
+
+def missing(value: Any) -> bool:
+    """Whether it stands for a value that is not there: None, or NaN as Python, Decimal, numpy or pandas have it."""
+    return not isinstance(value, str) and str(value) in _MISSING
 
 
 def csv_line(row: Sequence[Any]) -> bytes:
@@ -166,7 +171,7 @@ def unusual(data: Any, row: Sequence[Any]) -> str | None:
     for name, value in zip(names, row, strict=False):
         if isinstance(value, str):
             return f"column {name} is text, {value[:40]!r}: encode it as the model was trained on it"
-        if str(value) in _MISSING:
+        if missing(value):
             return f"column {name} has no value, and linear models take none that is missing: fill it in first"
     return None
 
@@ -222,4 +227,4 @@ def _count(data: Any) -> int | None:
     shape = getattr(data, "shape", None)
     if shape:
         return int(shape[0])
-    return len(data) if hasattr(data, "__len__") else None
+    return len(data) if shape is None and hasattr(data, "__len__") else None

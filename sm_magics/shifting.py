@@ -101,23 +101,26 @@ def step(
         for reached in shift(connection, course.endpoint, weights, clock, timeout=timeout):
             yield reached
         if number < len(course.steps) or guard is not None:
-            worse = yield from _held(course, share, clock, guard)
+            worse = yield from _held(course, share, clock, guard, more=number < len(course.steps))
             if worse is not None:
                 yield from _taken_back(connection, course, weights, before, clock, timeout, f"at {share:g} %: {worse}")
-            _check_undisturbed(observe_endpoint(connection, course.endpoint), course, weights)
+            live = yield from at_rest(connection, course.endpoint, clock, timeout)  # it may be another's update
+            _check_undisturbed(live, course, weights)
     assert isinstance(reached, Reached)  # noqa: S101 - what a shift that does not raise ends with
     yield reached
 
 
-def _held(course: Course, share: float, clock: Clock, guard: Guard | None) -> Generator[Stepping, None, str | None]:
-    """Let the time of a step pass; return what is worse, None where nothing is."""
+def _held(
+    course: Course, share: float, clock: Clock, guard: Guard | None, *, more: bool
+) -> Generator[Stepping, None, str | None]:
+    """Let the time of a step pass, and let the guard begin with the next where there is one; return what is worse."""
     try:
         for look in range(LOOKS):
             yield Stepping(course.endpoint, course.newcomer, share, course.every * (1 - look / LOOKS), course.steps)
             clock.sleep(course.every / LOOKS)
             if guard is not None and (worse := guard.trouble()) is not None:
                 return worse
-        if guard is not None:
+        if guard is not None and more:
             guard.begin()
     except SmError as error:
         return f"it can no longer be watched ({error.message})"
@@ -173,9 +176,8 @@ def _check_undisturbed(live: Live, course: Course, weights: Mapping[str, float],
     if now.get(course.newcomer) and len(now) > 1:
         words = " ".join(f"{name}={share:g}" for name, share in stepped(now, course.newcomer, 0.0).items())
         hint = f"it stays there; to take '{course.newcomer}' back yourself: %sm_traffic {course.endpoint} {words}"
-    raise DeployError(
-        f"variant '{course.newcomer}' was worse {worse}; it was not taken back: {moved}", hint=hint, over=True
-    )
+    told = f"variant '{course.newcomer}' was to be taken back {worse}; it was not taken back: {moved}"
+    raise DeployError(told, hint=hint, over=True)
 
 
 def _told(weights: Mapping[str, float]) -> str:

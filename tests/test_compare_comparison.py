@@ -66,6 +66,12 @@ def test_data_that_goes_on_after_the_truths_is_told(rows, cut):
     assert concluded(made).verdict.cautions == ((more,) if cut else ())
 
 
+def test_an_empty_row_after_the_last_truth_is_not_sent_and_fails_nothing():
+    made, variants = Run(design(), truths=np.arange(60.0)), Variants(A=lambda x: x, B=lambda x: x + 3)
+    list(run(None, made, iter([*np.arange(60.0)[:, None].tolist(), []]), count=None, sending=variants))
+    assert (made.over, made.cut, made.collected.answered) == (True, True, 120)
+
+
 def test_what_was_collected_is_there_without_statistics():
     order = np.random.default_rng(0).permutation(60)
     told = design()

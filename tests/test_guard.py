@@ -97,6 +97,7 @@ class TestParsing:
         [
             (["rmse"], {}, "--guard rmse needs rows and true values"),
             (["rmse"], {"data": iter([[1]]), "target": [1]}, "sends the rows in each step anew"),
+            (["rmse"], {"data": [[1]], "target": iter([1])}, "sends the rows in each step anew"),
             (["errors"], {"data": [[1]], "target": [1]}, "are for a guard of quality"),
         ],
     )

@@ -122,6 +122,8 @@ def test_captured_requests_are_compared_without_sending_any(book, deployer, name
         ("--data $X --target $y --metric rmse --paired --split", "--paired and --split say the opposite"),
         ("--data $X --target $short --metric rmse", "--target has 5 values for 200 rows"),
         ("--data $X --target $holes --metric rmse", "--target has no value for row 3"),
+        ("--data $X --target $unlabelled --metric accuracy", "--target has no value for row 3"),
+        ("--data $X --target $undefined --metric accuracy", "--target has no value for row 3"),
         ("--data $X --rows 0", "--rows 0: it takes at least 1"),
         ("--data $X --concurrency 0", "--concurrency 0: it takes at least 1"),
         ("--data $X --concurrency 9000", "--concurrency 9000: it takes at most 256"),
@@ -145,6 +147,9 @@ def test_captured_requests_are_compared_without_sending_any(book, deployer, name
 def test_what_cannot_be_compared_is_told(book, served, options, told):
     holes = np.array(book.variables["y"])
     holes[3] = np.nan
+    labels = [["yes", "no"][at % 2] for at in range(200)]
+    book.variables["unlabelled"] = [*labels[:3], float("nan"), *labels[4:]]
+    book.variables["undefined"] = [*labels[:3], pd.NA, *labels[4:]]
     book.variables.update(short=[1.0] * 5, holes=holes, by_id={"a": 1.0}, none=[], long=[1] * 201)
     assert told in book.fails(f"%sm_compare {served} {options}", CellError)
 

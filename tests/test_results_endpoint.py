@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from sm_magics.errors import CellError, DeployError, Detached, InvokeError, SmError
@@ -110,7 +111,7 @@ def test_users_go_by_the_wanted_weights():
     assert {Endpoint(OWN, None, "here").variant_for(each) for each in range(20)} == {"A"}
 
 
-@pytest.mark.parametrize("nobody", [None, "", float("nan")])
+@pytest.mark.parametrize("nobody", [None, "", float("nan"), pd.NA, pd.NaT])
 def test_who_has_no_id_is_for_no_variant(nobody):
     with pytest.raises(SmError, match="is nobody's id"):
         Endpoint(OWN, None, "here").variant_for(nobody)

@@ -160,7 +160,7 @@ class TestGuard:
         *_, end = step(connection, Course(name, "B", (10, 100), 100.0), clock, guard=guard)
         assert end.verified
         assert len(slept) == 2 * LOOKS
-        assert guard.began == 3
+        assert guard.began == 2
         assert weights(connection, name) == {"A": 0.0, "B": 100.0}
 
     @pytest.mark.parametrize(
@@ -206,8 +206,8 @@ class TestGuard:
         deployer.run(name, TWO)
         with pytest.raises(DeployError) as caught:
             list(step(connection, Course(name, "B", (10, 100), 100.0), quick[0], guard=Beside()))
-        told = "variant 'B' was worse at 10 %: all of it failed; it was not taken back: the traffic of endpoint"
-        assert caught.value.message == f"{told} '{name}' was moved by somebody else while 'B' had 10 %: {left}"
+        told = "variant 'B' was to be taken back at 10 %: all of it failed; it was not taken back: the traffic of"
+        assert caught.value.message == f"{told} endpoint '{name}' was moved by somebody else while 'B' had 10 %: {left}"
         assert hint.format(name) in caught.value.hint
         assert weights(connection, name) == moved
 
@@ -244,6 +244,21 @@ class TestGuard:
         deployer.run(name, TWO)
         with pytest.raises(DeployError, match="moved by somebody else while 'B' had 100 %: A 50 %, B 50 %"):
             list(step(connection, Course(name, "B", (100,), 100.0), quick[0], guard=Beside()))
+
+    def test_an_update_by_somebody_else_that_is_under_way_is_waited_for_and_kept(
+        self, deployer, connection, name, quick, paused
+    ):
+        class Beside(Watching):
+            def begin(self):
+                super().begin()
+                if self.began == 2:
+                    with paused():
+                        deployer.run(name, TWO.replace("$xgb", "$linear"), wait=False)
+
+        deployer.run(name, TWO)
+        with pytest.raises(DeployError, match="moved by somebody else while 'B' had 10 %: A 75 %, B 25 %"):
+            list(step(connection, Course(name, "B", (10, 100), 100.0), quick[0], guard=Beside()))
+        assert weights(connection, name) == {"A": 3.0, "B": 1.0}
 
     def test_what_cannot_be_watched_is_not_begun(self, deployer, connection, name, writes):
         class Blind(Watching):

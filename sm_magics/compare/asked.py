@@ -15,7 +15,7 @@ from sm_magics.compare.experiment import Design, Run, run
 from sm_magics.compare.measures import measure_of
 from sm_magics.errors import CellError
 from sm_magics.nearest import did_you_mean
-from sm_magics.rows import SERIALIZERS, csv_line, values_of
+from sm_magics.rows import SERIALIZERS, csv_line, missing, values_of
 from sm_magics.spec import resolve
 from sm_magics.traffic import check_variant
 
@@ -301,8 +301,8 @@ def _truths(target: Any, count: int | None, data: Any) -> NDArray[Any]:
         raise CellError(f"--target has {len(target):,} values for {whole:,} rows", hint="give one true value a row")
     values = values_of(target, len(target) if count is None else count, option="--target")
     made = np.asarray(values)
-    missing = (at for at, each in enumerate(values) if each is None or each != each)  # noqa: PLR0124 - NaN alone differs from itself
-    if made.dtype.kind in "Of" and (bad := next(missing, None)) is not None:
+    bad = None if made.dtype.kind in "iub" else next((at for at, each in enumerate(values) if missing(each)), None)
+    if bad is not None:
         raise CellError(f"--target has no value for row {bad}", hint="leave rows without a true value out")
     return made.astype(float) if made.dtype.kind == "O" and all(hasattr(each, "__float__") for each in values) else made
 

@@ -15,7 +15,7 @@ from sm_magics.compare.exchange import Request, Target, prediction_of
 from sm_magics.compare.replay import replay
 from sm_magics.compare.sequential import LEAST_LOOK
 from sm_magics.compare.verdict import judge, value_of
-from sm_magics.errors import InvokeError
+from sm_magics.errors import CellError, InvokeError
 from sm_magics.events import Progress
 from sm_magics.rows import csv_line, each_row
 
@@ -150,7 +150,7 @@ def run(  # noqa: PLR0913 - what to compare on what, and what is injected
     watching = _Watching(made)
     failed: list[Request] = []
     done = 0
-    for requests in (_requests(made, itertools.islice(rows, count)), failed):
+    for requests in (_requests(made, itertools.islice(rows, known)), failed):
         again = requests is failed
         for outcome in sending(connection, target, iter(list(failed) if again else requests), **options):
             done += not again
@@ -170,6 +170,8 @@ def run(  # noqa: PLR0913 - what to compare on what, and what is injected
                 yield Progress(design.endpoint, done, total, len(made.collected.failures), made.seconds)
         if made.gone or made.enough is not None:
             break
+    if count is None and known is not None and not made.gone and made.enough is None:
+        made.cut = _goes_on(rows)  # only now: data that makes us wait for its next row holds up nothing
     made.over = not made.gone
     yield Progress(design.endpoint, done, total, len(made.collected.failures), made.seconds)
 
@@ -186,9 +188,6 @@ def _requests(made: Run, rows: Iterable[Sequence[Any]]) -> Iterator[Request]:
     """Yield the requests: numbered by place, and in pairs by place and variant."""
     design, names = made.design, made.design.variants
     for place, row in enumerate(rows):
-        if made.truths is not None and place == len(made.truths):
-            made.cut = True
-            return
         with _noted(f"while --serialize made the body of row {made.row(place)}"):
             body = design.serialize(row)
         if not design.pairs:
@@ -197,6 +196,14 @@ def _requests(made: Run, rows: Iterable[Sequence[Any]]) -> Iterator[Request]:
         for at in range(len(names)):
             which = (place + at) % len(names)  # who is asked first changes with each row, so that none gains by it
             yield Request(place * len(names) + which, body, names[which])
+
+
+def _goes_on(rows: Iterator[Sequence[Any]]) -> bool:
+    """Whether there is another row, also one that could not be sent."""
+    try:
+        return next(rows, None) is not None
+    except CellError:
+        return True
 
 
 @contextmanager

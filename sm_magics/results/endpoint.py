@@ -111,9 +111,10 @@ class Endpoint(Shown):
         SmError
             When no variant has a weight, or the user has no id: all who have none would be for one variant.
         """
+        from sm_magics.rows import missing
         from sm_magics.sticky import assigned
 
-        if user is None or user != user or user == "":  # noqa: PLR0124 - what a missing number of pandas is
+        if missing(user) or user == "":
             hint = "leave those out who have none: they would all be for the same variant"
             raise SmError(f"{user!r} is nobody's id", hint=hint)
         return assigned(self.name, str(user), {each.name: each.wanted_weight or 0.0 for each in self.snapshot.variants})
