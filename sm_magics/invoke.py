@@ -10,7 +10,7 @@ from sm_magics.compare.exchange import Answer, Prediction, Request, Target, pred
 from sm_magics.compare.replay import replay
 from sm_magics.connection import call, is_forbidden
 from sm_magics.errors import InvokeError, ServiceError
-from sm_magics.rows import csv_line, rows_of, unusual, values_of
+from sm_magics.rows import by_index, csv_line, missing, rows_of, unusual, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,8 +47,8 @@ class Row:
 
     @property
     def error(self) -> float | None:
-        """Prediction minus truth, None where either is no number."""
-        if isinstance(self.prediction, float) and isinstance(self.truth, int | float):
+        """Prediction minus truth, None where either is no number, or there is no truth."""
+        if isinstance(self.prediction, float) and isinstance(self.truth, int | float) and not missing(self.truth):
             return self.prediction - self.truth
         return None
 
@@ -149,13 +149,13 @@ def invoke_rows(  # noqa: PLR0913 - what to send, where to, and what is true
     Raises
     ------
     CellError
-        When there are no rows, or fewer truths than rows, or more.
+        When there are no rows, or fewer truths than rows, or more; or truths of another index than the rows.
     InvokeError
         When nothing can be sent: there is no such endpoint, or it does not serve, or there are no credentials.
     """
     rows = rows_of(data, limit)
     of = rows.available or (len(rows.first) if limit is None else None)
-    known = [None] * len(rows.first) if truths is None else values_of(truths, len(rows.first), of=of)
+    known = [None] * len(rows.first) if truths is None else values_of(by_index(truths, data), len(rows.first), of=of)
     described = connection.describe("Endpoint", target.endpoint)
     if described is None:
         raise InvokeError(f"there is no endpoint '{target.endpoint}'", hint="%sm_status shows all endpoints")

@@ -15,7 +15,18 @@ from sm_magics.errors import CellError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-__all__ = ["SERIALIZERS", "Rows", "csv_line", "each_row", "json_line", "missing", "rows_of", "unusual", "values_of"]
+__all__ = [
+    "SERIALIZERS",
+    "Rows",
+    "by_index",
+    "csv_line",
+    "each_row",
+    "json_line",
+    "missing",
+    "rows_of",
+    "unusual",
+    "values_of",
+]
 
 BLOCK = 256  # rows
 _MISSING = frozenset({"None", "nan", "NaN", "<NA>", "NaT"})  # as Python, Decimal and pandas spell it
@@ -140,6 +151,27 @@ def values_of(truths: Any, number: int, *, of: int | None = None, option: str = 
         told = f"{option} has {there_are or f'more than {of}'} values for {of} rows: they may not belong together"
         raise CellError(told, hint="give one true value a row")
     return [each[0] if isinstance(each, list) else each for each in head[:number]]
+
+
+def by_index(truths: Any, data: Any, *, option: str = "--expect") -> Any:
+    """Return true values in the order of the rows: where both are of pandas, those of the same index belong together.
+
+    Raises
+    ------
+    CellError
+        When there are as many values as rows, and their indexes are not the same: by which they belong together is not
+        known then. Other numbers of them are for `values_of` to refuse.
+    """
+    if not (hasattr(truths, "iloc") and hasattr(data, "iloc") and hasattr(data, "columns")):
+        return truths
+    if len(truths) != len(data) or truths.index.equals(data.index):
+        return truths
+    if truths.index.is_unique and data.index.is_unique and not len(data.index.difference(truths.index)):
+        return truths.loc[data.index]
+    told = f"the index of {option} is not that of --data: which value belongs to which row is not known"
+    raise CellError(
+        told, hint=f"where they are in the same order, leave the index out: {option} ${{values.to_numpy()}}"
+    )
 
 
 def missing(value: Any) -> bool:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import math
+import numbers
 from typing import TYPE_CHECKING
 
 from sm_magics.errors import SmError
+from sm_magics.rows import missing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["assigned"]
+__all__ = ["assigned", "id_of"]
 
+EXACT = 2**53  # above it, several whole numbers are the same float
 BITS = 52  # of a hash: half a step more than any of its values is still below 1 as a float
 
 
@@ -39,6 +42,37 @@ def assigned(endpoint: str, user: str, weights: Mapping[str, float]) -> str:
     if not scores:
         raise SmError(f"no variant of endpoint '{endpoint}' has a weight, so none is anybody's")
     return max(sorted(scores), key=scores.__getitem__)
+
+
+def id_of(user: object) -> str:
+    """Return a user's id as text; a whole float is its integer, as a pandas column of ids with a gap has floats.
+
+    Raises
+    ------
+    SmError
+        When it is no id: missing, many at once, a float too large to be exact, or text that is no Unicode.
+    """
+    if getattr(user, "shape", ()) != () or isinstance(user, list | dict | set | frozenset):
+        told = f"a {type(user).__name__} is nobody's id"
+        raise SmError(told, hint="ask for one at a time: [ep.variant_for(each) for each in ids]")
+    if missing(user) or user == "":
+        hint = "leave those out who have none: they would all be for the same variant"
+        raise SmError(f"{user!r} is nobody's id", hint=hint)
+    if (
+        isinstance(user, numbers.Real)
+        and not isinstance(user, numbers.Rational)
+        and (whole := float(user)).is_integer()
+    ):
+        if abs(whole) > EXACT:
+            told = f"{user!r} is nobody's id: a float as large as that may stand for several"
+            raise SmError(told, hint="keep ids as text, or as whole numbers: ids.astype('Int64')")
+        return str(int(whole))
+    text = str(user)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise SmError(f"{text!r} is nobody's id: it is no Unicode", hint="read the ids with their encoding") from None
+    return text
 
 
 def _drawn(endpoint: str, user: str, variant: str) -> float:

@@ -147,23 +147,28 @@ def paused(state):
 def coming_first(connection, paused):
     """Return a function that makes another's change right before our next call of an operation.
 
-    That change is under way until our call is answered, however fast the service and however slow we are.
+    That change is under way until our call is answered, however fast the service and however slow we are. Where our
+    call never comes, nothing of it is left for the next test.
     """
     events = connection.client("sagemaker").meta.events
     with contextlib.ExitStack() as held:
 
         def before(operation, change):
+            mine = held.enter_context(contextlib.ExitStack())
+
             def begin(**_):
                 events.unregister(f"before-call.sagemaker.{operation}", begin)
-                held.enter_context(paused())
+                mine.enter_context(paused())
                 change()
                 events.register(f"after-call.sagemaker.{operation}", end)
 
             def end(**_):
                 events.unregister(f"after-call.sagemaker.{operation}", end)
-                held.close()
+                mine.close()
 
             events.register(f"before-call.sagemaker.{operation}", begin)
+            mine.callback(events.unregister, f"before-call.sagemaker.{operation}", begin)
+            mine.callback(events.unregister, f"after-call.sagemaker.{operation}", end)
 
         yield before
 

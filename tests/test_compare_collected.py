@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from array import array
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -70,6 +72,33 @@ def test_a_variant_that_was_not_expected_is_kept_too():
     collected = Collected(["A"])
     collected.add(0, "Z", 1.0, 0.1)
     assert [each.variant for each in collected.samples(None)] == ["A", "Z"]
+
+
+class Interrupting(array):
+    """A column whose next append is interrupted before it is done."""
+
+    def append(self, _value):
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(("part", "kind"), [("places", "q"), ("seconds", "d"), ("numbers", "d")])
+@pytest.mark.parametrize("then", [3.0, "cat"])
+def test_an_answer_that_an_interrupt_left_half_made_does_not_count(part, kind, then):
+    collected = Collected(["A"])
+    collected.add(0, "A", 1.0, 0.1)
+    column = collected._columns["A"]
+    whole = getattr(column, part)
+    setattr(column, part, Interrupting(kind, whole))
+    with pytest.raises(KeyboardInterrupt):
+        collected.add(1, "A", 2.0, 0.2)
+    (sample,) = collected.samples(None)
+    assert (len(sample.rows), len(sample.seconds), len(sample.predictions)) == (1, 1, 1)
+    setattr(column, part, whole)
+    collected.add(2, "A", then, 0.3)
+    (sample,) = collected.samples(None)
+    assert list(sample.rows) == [0, 2]
+    assert list(sample.seconds) == [0.1, 0.3]
+    assert list(sample.predictions) == list(np.array([1.0, then]))
 
 
 def test_predictions_of_different_lengths_are_kept():

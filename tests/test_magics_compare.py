@@ -247,8 +247,20 @@ def test_an_interrupt_of_the_statistics_keeps_all_answers(book, served):
     assert "the statistics were interrupted" in ran.shown
     assert len(book.variables["kept"].to_frame()) == 2 * len(book.variables["X"])
     endpoint = book.run(f"%sm_status {served}").result
-    with pytest.raises(KeyboardInterrupt):  # who asks by code decides what becomes of it
-        endpoint.compare(book.variables["X"], book.variables["y"], interrupted, better="lower")
+    found = endpoint.compare(book.variables["X"], book.variables["y"], interrupted, better="lower")
+    assert "the statistics were interrupted" in found.verdict.sentence
+    assert len(found.to_frame()) == 2 * len(book.variables["X"])
+
+
+def test_code_outside_of_cells_keeps_what_was_measured_until_an_interrupt_too(book, served):
+    def rows():
+        yield from book.variables["X"][:60].tolist()
+        raise KeyboardInterrupt
+
+    found = book.run(f"%sm_status {served}").result.compare(rows(), book.variables["y"][:100], "rmse")
+    assert found.comparison.interrupted
+    assert 0 < found.comparison.rows <= 60
+    assert "It was interrupted; this is what was measured until then." in str(found)
 
 
 def test_an_iterator_of_more_rows_than_truths_is_told(book, served):

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from sm_magics.errors import InvokeError
@@ -43,6 +44,14 @@ def test_without_truths_there_are_no_errors():
     told = text.render(invocations(sent(Row(0, 1.0, None, "A", 1.0))))
     assert "truth" not in told
     assert "error" not in told
+
+
+@pytest.mark.parametrize("gap", [None, float("nan"), pd.NA])
+def test_rows_without_a_true_value_are_left_out_of_the_errors_and_counted(gap):
+    told = lines(invocations(sent(Row(0, 3.0, 1.0, "A", 1.0), Row(1, 9.0, gap, "A", 1.0))))
+    assert told[5].split() == ["1", "9.00", "–", "A", "1.0", "ms"]
+    assert "1 of 2 rows has no true value, and is left out of the errors." in " ".join(told)
+    assert next(line for line in told if "100 %" in line).split()[6:8] == ["%", "2.00"]
 
 
 def test_a_variant_that_answered_nothing_is_shown_as_such():

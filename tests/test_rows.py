@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sm_magics.errors import CellError
-from sm_magics.rows import BLOCK, Rows, csv_line, each_row, json_line, rows_of, unusual, values_of
+from sm_magics.rows import BLOCK, Rows, by_index, csv_line, each_row, json_line, rows_of, unusual, values_of
 
 TABLE = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
 FRAME = pd.DataFrame(TABLE, columns=["a", "b"], index=[7, 8, 9])
@@ -302,3 +302,23 @@ class TestJsonLines:
     def test_what_json_does_not_have_is_a_number_where_it_is_one_and_else_a_text(self):
         row = [Decimal("1.5"), math.inf, pd.Timestamp("2026-01-02"), 1 + 2j]
         assert json.loads(json_line(row)) == {"features": [1.5, "inf", "2026-01-02 00:00:00", "(1+2j)"]}
+
+
+class TestByIndex:
+    FRAME = pd.DataFrame({"x": [1, 2, 3]}, index=[7, 5, 9])
+
+    def test_true_values_come_in_the_order_of_the_rows(self):
+        assert list(by_index(pd.Series([9.0, 7.0, 5.0], index=[9, 7, 5]), self.FRAME)) == [7.0, 5.0, 9.0]
+        same = pd.Series([7.0, 5.0, 9.0], index=[7, 5, 9])
+        assert by_index(same, self.FRAME) is same
+
+    @pytest.mark.parametrize("index", [[0, 1, 2], [7, 7, 5], [7, 5, 8]])
+    def test_where_the_indexes_differ_it_is_refused_with_what_to_do(self, index):
+        with pytest.raises(CellError, match="the index of --expect is not that of --data") as caught:
+            by_index(pd.Series([1.0, 2.0, 3.0], index=index), self.FRAME)
+        assert "--expect ${values.to_numpy()}" in caught.value.hint
+
+    def test_where_either_has_no_index_the_order_is_all_there_is(self):
+        truths = pd.Series([1.0, 2.0, 3.0])
+        assert by_index(truths, self.FRAME.to_numpy()) is truths
+        assert by_index([1.0, 2.0, 3.0], self.FRAME) == [1.0, 2.0, 3.0]

@@ -272,6 +272,22 @@ class TestGuard:
         assert writes == []
 
 
+@pytest.fixture(scope="module")
+def changes():
+    return []
+
+
+class TestComingFirst:
+    """The fixture leaves nothing behind for the next test where our call never comes."""
+
+    def test_a_change_is_prepared_and_our_call_never_comes(self, coming_first, changes):
+        coming_first("DescribeEndpoint", lambda: changes.append("change"))
+
+    def test_it_does_not_come_in_the_next_test(self, connection, changes):
+        assert connection.describe("Endpoint", "nowhere") is None
+        assert changes == []
+
+
 class TestPlan:
     def test_it_waits_for_what_is_in_progress(self):
         assert reweigh("boston", Live("Updating", shares={"A": Share(1.0, 1)}), {"A": 1.0}).settle_first

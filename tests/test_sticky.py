@@ -3,13 +3,15 @@ from __future__ import annotations
 import hashlib
 import math
 
+import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sm_magics import sticky as module
 from sm_magics.errors import SmError
-from sm_magics.sticky import assigned
+from sm_magics.sticky import assigned, id_of
 
 NAMES = st.text("abcXYZ-09", min_size=1, max_size=12)
 WEIGHTS = st.dictionaries(NAMES, st.floats(0.001, 1000), min_size=2, max_size=6)
@@ -67,6 +69,42 @@ def test_the_lowest_and_the_highest_hash_are_no_special_case(byte, monkeypatch):
     monkeypatch.setattr(hashlib, "blake2b", lambda *_, **__: Extreme())
     assert 0 < module._drawn("e", "u", "A") < 1
     assert assigned("e", "u", {"A": 1.0, "B": 1.0}) == "A"
+
+
+class TestIds:
+    @pytest.mark.parametrize(
+        "user", [1, 1.0, "1", np.int64(1), np.float64(1), np.float32(1), pd.Series([1, None])[0], pd.array([1])[0]]
+    )
+    def test_a_whole_number_is_the_same_user_however_a_column_holds_it(self, user):
+        assert id_of(user) == "1"
+
+    @pytest.mark.parametrize(("user", "text"), [(1.5, "1.5"), (-0.0, "0"), (0, "0"), ("1.0", "1.0"), (b"a", "b'a'")])
+    def test_all_else_is_what_it_is_as_text(self, user, text):
+        assert id_of(user) == text
+
+    @given(st.integers(-(2**53), 2**53))
+    def test_every_integer_that_a_float_holds_is_the_same_user(self, user):
+        assert id_of(float(user)) == id_of(user) == str(user)
+
+    @pytest.mark.parametrize("user", [pd.Series([1, 2]), np.array([1, 2]), [1], {"id": 1}, {1}, pd.DataFrame()])
+    def test_many_at_once_are_refused_shortly(self, user):
+        with pytest.raises(SmError, match=f"^a {type(user).__name__} is nobody's id\n") as caught:
+            id_of(user)
+        assert "one at a time" in caught.value.hint
+
+    def test_text_that_is_no_unicode_is_refused(self):
+        with pytest.raises(SmError, match=r"'ab\\udcff' is nobody's id: it is no Unicode"):
+            id_of("ab\udcff")
+
+    @pytest.mark.parametrize("user", [None, "", float("nan"), pd.NA])
+    def test_who_has_no_id_is_refused(self, user):
+        with pytest.raises(SmError, match="is nobody's id"):
+            id_of(user)
+
+    def test_a_float_that_may_stand_for_several_is_refused(self):
+        with pytest.raises(SmError, match="may stand for several") as caught:
+            id_of(2.0**53 + 2)
+        assert "Int64" in caught.value.hint
 
 
 def test_without_any_weight_there_is_nobody():

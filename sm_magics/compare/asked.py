@@ -12,10 +12,11 @@ from sm_magics.compare.captured import from_capture, truths_by_id
 from sm_magics.compare.comparison import concluded, unjudged
 from sm_magics.compare.exchange import prediction_of
 from sm_magics.compare.experiment import Design, Run, run
+from sm_magics.compare.known import by_of, count_of, flows, truths_of
 from sm_magics.compare.measures import measure_of
 from sm_magics.errors import CellError
 from sm_magics.nearest import did_you_mean
-from sm_magics.rows import SERIALIZERS, csv_line, missing, values_of
+from sm_magics.rows import SERIALIZERS, csv_line
 from sm_magics.spec import resolve
 from sm_magics.traffic import check_variant
 
@@ -129,18 +130,18 @@ def asked(connection: Connection, told: Mapping[str, Any], variables: Mapping[st
         made = from_capture(design, _captured(connection, described), truths_by_id(told["target"]))
         return Asked(made, _nothing_sent(), None, prices, captured=True)
     data = told["data"]
-    count = _count(data, told.get("rows"))
+    count = count_of(data, told.get("rows"))
     if count == 0:
         raise CellError("--data has no rows", hint="nothing was sent")
-    truths = _truths(told["target"], count, data) if truth else None
+    truths = truths_of(told["target"], count, data) if truth else None
     count = len(truths) if truths is not None else count
-    by = _by(told.get("by"), data, count)
+    by = by_of(told.get("by"), data, count)
     order = (
-        np.random.default_rng(design.seed).permutation(count) if design.until and count and not _flows(data) else None
+        np.random.default_rng(design.seed).permutation(count) if design.until and count and not flows(data) else None
     )
     made = Run(design, truths=truths if order is None or truths is None else truths[order], order=order)
     plain = None if told.get("serialize") is not None else data
-    sent = None if _flows(data) and told.get("rows") is None else count  # a row too many is seen, and told
+    sent = None if flows(data) and told.get("rows") is None else count  # a row too many is seen, and told
     return Asked(made, run(connection, made, data, count=sent), by, prices, captured=False, data=plain)
 
 
@@ -279,50 +280,6 @@ def _prediction(function: Callable[[str], Any], answer: Answer) -> Prediction:
     if isinstance(made, bool | int | np.number):
         return float(made)
     return tuple(float(each) for each in made) if isinstance(made, list | np.ndarray) else made
-
-
-def _flows(data: Any) -> bool:
-    """Whether data comes row by row, and its length is not known."""
-    return not hasattr(data, "__len__") and getattr(data, "shape", None) is None
-
-
-def _count(data: Any, most: int | None) -> int | None:
-    shape = getattr(data, "shape", None)
-    known = int(shape[0]) if shape else len(data) if hasattr(data, "__len__") else None
-    return most if known is None else min(known, most or known)
-
-
-def _truths(target: Any, count: int | None, data: Any) -> NDArray[Any]:
-    """Return the truths as an array, as many as there are rows to send."""
-    if not hasattr(target, "__len__"):
-        target = list(target)
-    whole = _count(data, None)
-    if whole is not None and len(target) != whole:
-        raise CellError(f"--target has {len(target):,} values for {whole:,} rows", hint="give one true value a row")
-    values = values_of(target, len(target) if count is None else count, option="--target")
-    made = np.asarray(values)
-    bad = None if made.dtype.kind in "iub" else next((at for at, each in enumerate(values) if missing(each)), None)
-    if bad is not None:
-        raise CellError(f"--target has no value for row {bad}", hint="leave rows without a true value out")
-    return made.astype(float) if made.dtype.kind == "O" and all(hasattr(each, "__float__") for each in values) else made
-
-
-def _by(told: Any, data: Any, count: int | None) -> tuple[str, NDArray[Any]] | None:
-    if told is None:
-        return None
-    if not isinstance(told, str):
-        column, whole = np.asarray(told), _count(data, None)
-        if count is None or len(column) < count or (whole is not None and len(column) != whole):
-            raise CellError(
-                f"--by has {len(column):,} values for {'unknown' if count is None else whole or count} rows",
-                hint="give one a row",
-            )
-        return getattr(told, "name", None) or "by", column[:count]
-    if not hasattr(data, "columns"):
-        raise CellError("--by names a column of a data frame", hint="or give a value for each row: --by $values")
-    if told not in data.columns:
-        raise CellError(f"--data has no column '{told}'", hint=did_you_mean(told, map(str, data.columns), 0.4))
-    return told, np.asarray(data[told])[:count]
 
 
 def _prices(connection: Connection, described: Mapping[str, Any], price: Any) -> Mapping[str, float] | None:

@@ -22,7 +22,10 @@ __all__ = ["Collected"]
 
 @dataclass
 class _Column:
-    """The answers of one variant; numbers take 8 bytes each."""
+    """The answers of one variant; numbers take 8 bytes each.
+
+    An answer is there once its place is: what an interrupt leaves half-made does not count.
+    """
 
     places: array[int] = field(default_factory=lambda: array("q"))
     seconds: array[float] = field(default_factory=lambda: array("d"))
@@ -30,23 +33,25 @@ class _Column:
     others: list[Prediction] | None = None  # all of them, from the first that is no number on
 
     def add(self, place: int, prediction: Prediction, seconds: float) -> None:
-        self.places.append(place)
+        count = len(self.places)
+        del self.seconds[count:]
         self.seconds.append(seconds)
-        if self.others is None and isinstance(prediction, float):
-            self.numbers.append(prediction)
-            return
-        if self.others is None:
+        if self.others is None and not isinstance(prediction, float):
             self.others = list(self.numbers)
-        self.others.append(prediction)
+        kept: Any = self.numbers if self.others is None else self.others
+        del kept[count:]
+        kept.append(prediction)
+        self.places.append(place)
 
     def predictions(self) -> NDArray[Any]:
+        count = len(self.places)
         if self.others is None:
-            return np.array(self.numbers)
+            return np.array(self.numbers[:count])
         try:
-            return np.array(self.others)
+            return np.array(self.others[:count])
         except ValueError:  # of different lengths: nothing that can be measured, and still what was answered
-            made = np.empty(len(self.others), dtype=object)
-            made[:] = self.others
+            made = np.empty(count, dtype=object)
+            made[:] = self.others[:count]
             return made
 
 
@@ -75,8 +80,8 @@ class Collected:
 
     def add(self, place: int, variant: str, prediction: Prediction, seconds: float) -> None:
         """Keep one answer: to the row at a place of the data, by a variant, after so many seconds."""
-        self.failures.pop((place, variant), None)
         self._columns.setdefault(variant, _Column()).add(place, prediction, seconds)
+        self.failures.pop((place, variant), None)
 
     def fail(self, place: int, variant: str, why: str) -> None:
         """Keep one failure."""
@@ -109,5 +114,5 @@ class Collected:
         if below is not None:
             order = order[places[order] < below]
         known = None if truths is None else truths[places[order]]
-        seconds, predictions = np.array(column.seconds)[order], column.predictions()[order]
+        seconds, predictions = np.array(column.seconds[: len(places)])[order], column.predictions()[order]
         return Sample(name, places[order], known, predictions, seconds, np.array(sorted(failed), dtype=np.int64))

@@ -27,7 +27,11 @@ class CompareMagics(SmMagics):
         "line_cell",
         name("the endpoint"),
         argument("--data", metavar="$ROWS", help="the rows to send: a data frame, an array, a list, an iterator"),
-        argument("--target", metavar="$VALUES", help="the true value of each row; with --from-capture by InferenceId"),
+        argument(
+            "--target",
+            metavar="$VALUES",
+            help="the true value of each row (pandas: by the index); with --from-capture by InferenceId",
+        ),
         argument("--metric", metavar="NAME", help="rmse, mae, mape, r2, accuracy, f1, auc, logloss, or $your_function"),
         argument("--better", choices=["lower", "higher"], help="which values of $your_function are better"),
         flag("--paired", what="send each row to every variant; the default where there is a target"),

@@ -29,7 +29,11 @@ class InvokeMagics(SmMagics):
         "line_cell",
         name("the endpoint"),
         argument("--data", metavar="$ROWS", help="a data frame, an array or a list of rows; one request each"),
-        argument("--expect", metavar="$VALUES", help="the true value of each row, to show the error"),
+        argument(
+            "--expect",
+            metavar="$VALUES",
+            help="the true value of each row (pandas: by the index), to show the error",
+        ),
         argument("--rows", type=int, metavar="N", help=f"send the first N rows; {DEFAULT_ROWS} by default"),
         argument("--variant", metavar="VARIANT", help="send to this variant, whatever the weights"),
         argument("--content-type", default="text/csv", metavar="TYPE", help="of what is sent; text/csv by default"),

@@ -7,6 +7,7 @@ from statistics import fmean, median
 from typing import TYPE_CHECKING
 
 from sm_magics.render.view import Code, Column, Note, Table, View, bar
+from sm_magics.rows import missing
 from sm_magics.target import percent
 
 if TYPE_CHECKING:
@@ -28,6 +29,10 @@ def invocations(sent: Invocations) -> View:
     blocks: list[Block] = [_rows(listed, with_truth=with_truth)] if listed else []
     if len(sent.rows) > len(listed):
         blocks.append(Note(f"… and {len(sent.rows) - len(listed)} more rows, in the object's `rows`."))
+    unknown = sum(missing(row.truth) for row in sent.rows) if with_truth else 0
+    if unknown:
+        left = "has no true value, and is" if unknown == 1 else "have no true value, and are"
+        blocks.append(Note(f"{unknown} of {len(sent.rows)} rows {left} left out of the errors."))
     if sent.target.variant is None and sent.rows:
         blocks.append(_split(sent))
     if sent.failed:
@@ -69,7 +74,7 @@ def _rows(rows: tuple[Row, ...], *, with_truth: bool) -> Table:
     columns += [Column("variant"), Column("latency", number=True, width=TIME_WIDTH)]
 
     def cells(row: Row) -> tuple[str, ...]:
-        truth = (_shown(row.truth), _signed(row.error)) if with_truth else ()
+        truth = ("–" if missing(row.truth) else _shown(row.truth), _signed(row.error)) if with_truth else ()
         return str(row.number), _shown(row.prediction), *truth, row.variant, _milliseconds(row.milliseconds)
 
     return Table(tuple(columns), tuple(cells(row) for row in rows))

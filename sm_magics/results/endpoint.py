@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -103,21 +104,20 @@ class Endpoint(Shown):
     def variant_for(self, user: object) -> str:
         """Return the variant that a user is for, by the weights as they were when the endpoint was looked at.
 
-        It is always the same for the same user (an id: text, or what becomes text) and weights, on any machine;
+        It is always the same for the same user (an id: text, or what becomes text) and weights, on any machine; 1, 1.0
+        and "1" are the same user, as pandas makes floats of a column of whole numbers that has a gap.
         `ep.invoke(rows, variant=ep.variant_for(id))` sends there. A change of weights moves as few users as it can.
 
         Raises
         ------
         SmError
-            When no variant has a weight, or the user has no id: all who have none would be for one variant.
+            When no variant has a weight, or the user has no id, for all who have none would be for one variant; or
+            what is given is no id of one user: a Series, a list, text that is no Unicode, a float above 2**53.
         """
-        from sm_magics.rows import missing
-        from sm_magics.sticky import assigned
+        from sm_magics.sticky import assigned, id_of
 
-        if missing(user) or user == "":
-            hint = "leave those out who have none: they would all be for the same variant"
-            raise SmError(f"{user!r} is nobody's id", hint=hint)
-        return assigned(self.name, str(user), {each.name: each.wanted_weight or 0.0 for each in self.snapshot.variants})
+        weights = {each.name: each.wanted_weight or 0.0 for each in self.snapshot.variants}
+        return assigned(self.name, id_of(user), weights)
 
     def invoke(self, data: Any, expect: Any = None, rows: int | None = None, variant: str | None = None) -> Invoked:
         """Send rows of a frame, an array or a list, one request each, and return what came back.
@@ -155,7 +155,7 @@ class Endpoint(Shown):
         return Invoked(sent)
 
     def compare(self, data: Any = None, target: Any = None, metric: Any = None, **options: Any) -> Compared:
-        """Compare its variants, as `%sm_compare` does.
+        """Compare its variants, as `%sm_compare` does; an interrupt ends it, and what was measured is returned.
 
         Parameters
         ----------
@@ -181,9 +181,10 @@ class Endpoint(Shown):
         wanted = asked_by(self.reached_by, self.name, told)
         to = wanted.run.design.weights
         check_columns(self.reached_by, Target(self.name), wanted.data, self.columns, compared=to)
-        for _ in wanted.progress:
-            pass
-        return Compared(compare(wanted))
+        with suppress(KeyboardInterrupt):
+            for _ in wanted.progress:
+                pass
+        return Compared(compare(wanted, calm=True))
 
     def traffic(self, shares: Mapping[str, float], timeout: float = 3600.0) -> Endpoint:
         """Give each variant its share of the traffic, in place, and return the endpoint once that is verified.

@@ -1,0 +1,90 @@
+"""What is known of the rows of a comparison before any is sent: how many, what is true of each, and by what to cut."""
+
+from __future__ import annotations
+
+import itertools
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from sm_magics.errors import CellError
+from sm_magics.nearest import did_you_mean
+from sm_magics.rows import by_index, missing, values_of
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["by_of", "count_of", "flows", "truths_of"]
+
+MOST_TRUTHS = 1_000_000  # of an iterator, where nothing says how many rows there are: it may have no end
+
+
+def flows(data: Any) -> bool:
+    """Whether data comes row by row, and its length is not known."""
+    return not hasattr(data, "__len__") and getattr(data, "shape", None) is None
+
+
+def count_of(data: Any, most: int | None) -> int | None:
+    """Return how many rows are sent, `most` at most; None where that is not known."""
+    shape = getattr(data, "shape", None)
+    known = int(shape[0]) if shape else len(data) if hasattr(data, "__len__") else None
+    return most if known is None else min(known, most or known)
+
+
+def truths_of(target: Any, count: int | None, data: Any) -> NDArray[Any]:
+    """Return the truths as an array, as many as there are rows to send; of an iterator no more are taken than that.
+
+    Raises
+    ------
+    CellError
+        When there are fewer or more than rows, or one is missing.
+    """
+    whole = count_of(data, None)
+    endless = not hasattr(target, "__len__")
+    if endless:
+        target = _taken(target, count if whole is None else whole)
+    if whole is not None and len(target) != whole:
+        has = f"more than {whole:,}" if endless and len(target) > whole else f"{len(target):,}"
+        raise CellError(f"--target has {has} values for {whole:,} rows", hint="give one true value a row")
+    target = by_index(target, data, option="--target")
+    values = values_of(target, len(target) if count is None else count, option="--target")
+    made = np.asarray(values)
+    bad = None if made.dtype.kind in "iub" else next((at for at, each in enumerate(values) if missing(each)), None)
+    if bad is not None:
+        raise CellError(f"--target has no value for row {bad}", hint="leave rows without a true value out")
+    return made.astype(float) if made.dtype.kind == "O" and all(hasattr(each, "__float__") for each in values) else made
+
+
+def _taken(target: Any, rows: int | None) -> list[Any]:
+    """Return what an iterator yields: one value more than there are rows, by which too many are seen."""
+    most = MOST_TRUTHS if rows is None else rows
+    values = list(itertools.islice(target, most + 1))
+    if rows is None and len(values) > most:
+        told = f"--target has more than {most:,} values, and neither it nor --data says how many there are"
+        raise CellError(told, hint="say how many rows are to be sent: --rows 1000")
+    return values
+
+
+def by_of(told: Any, data: Any, count: int | None) -> tuple[str, NDArray[Any]] | None:
+    """Return the name of the column by which the rows are cut, and its value for each.
+
+    Raises
+    ------
+    CellError
+        When there is no such column, or it has not one value for each row.
+    """
+    if told is None:
+        return None
+    if not isinstance(told, str):
+        column, whole = np.asarray(told), count_of(data, None)
+        if count is None or len(column) < count or (whole is not None and len(column) != whole):
+            raise CellError(
+                f"--by has {len(column):,} values for {'unknown' if count is None else whole or count} rows",
+                hint="give one a row",
+            )
+        return getattr(told, "name", None) or "by", column[:count]
+    if not hasattr(data, "columns"):
+        raise CellError("--by names a column of a data frame", hint="or give a value for each row: --by $values")
+    if told not in data.columns:
+        raise CellError(f"--data has no column '{told}'", hint=did_you_mean(told, map(str, data.columns), 0.4))
+    return told, np.asarray(data[told])[:count]
