@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from sm_magics.plan import Plan
     from sm_magics.watch import Snapshot
 
-__all__ = ["Version", "chosen", "history", "names_like", "promote", "promotion", "rollback"]
+__all__ = ["Version", "before", "chosen", "history", "names_like", "promote", "promotion", "rollback"]
 
 OF_ENDPOINT = 49  # characters of an endpoint's name that its configs' names begin with
 
@@ -86,9 +86,8 @@ def history(connection: Connection, snapshot: Snapshot) -> tuple[Version, ...]:
     """
     found: dict[str, tuple[Mapping[str, Any], Mapping[str, str]]] = {}
     for name in dict.fromkeys([*names_like(connection, snapshot.name), snapshot.config_name]):
-        answer = connection.describe("EndpointConfig", name)
-        if answer is not None:
-            found[name] = answer, connection.tags(answer["EndpointConfigArn"])
+        if (told := _told(connection, name)) is not None:
+            found[name] = told
     found = {
         name: (answer, tags)
         for name, (answer, tags) in found.items()
@@ -133,6 +132,30 @@ def chosen(endpoint: str, versions: Sequence[Version], to: str | None) -> Versio
         hint = f"name another one by its number: %sm_history {endpoint}" if newer else "it has no other config"
         raise CellError(f"there is no config before the one that endpoint '{endpoint}' is on", hint=hint)
     return before[-1]
+
+
+def before(connection: Connection, snapshot: Snapshot) -> str | None:
+    """Return the name of the config that is `chosen` to go back to, None where there is none.
+
+    It asks for the configs that this takes, while a `history` asks for all.
+
+    Raises
+    ------
+    ServiceError
+        When the service does not answer.
+    """
+    now = _told(connection, snapshot.config_name) if snapshot.status != "Failed" else None
+    if now is None:
+        return None
+    after = now[1].get(AFTER_TAG)
+    names = [after] if after else reversed(names_like(connection, snapshot.name))
+    for name in names:
+        old = _told(connection, name) if name != snapshot.config_name else None
+        if old is None or old[1].get(ENDPOINT_TAG) != snapshot.name:
+            continue
+        if after or old[0]["CreationTime"] < now[0]["CreationTime"]:
+            return name
+    return None
 
 
 def rollback(  # noqa: PLR0913 - as deploy
@@ -193,6 +216,12 @@ def promote(  # noqa: PLR0913 - as deploy
     yield from change(
         connection, endpoint, partial(observe, connection, target), make, clock, wait=wait, timeout=timeout
     )
+
+
+def _told(connection: Connection, config: str) -> tuple[Mapping[str, Any], Mapping[str, str]] | None:
+    """Return what the service says of a config, and its tags."""
+    answer = connection.describe("EndpointConfig", config)
+    return None if answer is None else (answer, connection.tags(answer["EndpointConfigArn"]))
 
 
 def _what(endpoint: str, answer: Mapping[str, Any], old: Mapping[str, Any] | None) -> str:

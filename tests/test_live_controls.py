@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sm_magics.live.controls import Controls, Presses
-from sm_magics.live.widgets import walk
+from sm_magics.live.widgets import button, walk
 from sm_magics.watch import Snapshot, VariantState
 
 
@@ -49,11 +49,12 @@ def pressed():
 @pytest.fixture
 def make(pressed):
     def make_one(**weights):
-        names = ("roll_back", "delete", "watch", "copy", "apply")
+        names = ("roll_back", "delete", "copy", "apply")
         presses = {name: lambda name=name: pressed.append(name) for name in names}
-        controls = Controls(Presses(promote=pressed.append, **presses), lambda _: None, threading.RLock())
+        watch = button("Stop watching", "Look no more", lambda: pressed.append("watch"))
+        controls = Controls(Presses(promote=pressed.append, **presses), watch, lambda _: None, threading.RLock())
         controls.follow(snapshot(**weights))
-        controls.allow(change=True, delete=True)
+        controls.allow(change=True, back=True, delete=True)
         return controls
 
     return make_one
@@ -95,7 +96,8 @@ def test_all_that_is_typed_into_has_a_name_of_its_own_with_its_variant_in_it(mak
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.floats(0, 100)), max_size=12))
 def test_shares_add_up_to_all_of_it_whatever_is_moved(moves):
-    controls = Controls(Presses(*[lambda *_: None] * 6), lambda _: None, threading.RLock())
+    watch = button("Stop watching", "Look no more", lambda: None)
+    controls = Controls(Presses(*[lambda *_: None] * 5), watch, lambda _: None, threading.RLock())
     controls.follow(snapshot(A=4.0, B=1.0, C=5.0))
     for which, share in moves:
         slider(controls, "ABC"[which]).value = share
@@ -106,7 +108,7 @@ def test_one_variant_alone_keeps_all_of_it(make):
     controls = make(A=1.0)
     slider(controls, "A").value = 30.0
     assert slider(controls, "A").value == typed(controls, "A").value == 100.0
-    (promote,) = found(controls, description="Promote")
+    (promote,) = found(controls, description="Promote A")
     assert promote.disabled
 
 
@@ -115,6 +117,24 @@ def test_instances_alone_leave_the_weights_as_they_are(make):
     number(controls, "B").value = 3
     assert (controls.weights, controls.counts) == ({"A": 4.0, "B": 1.0}, {"A": 1, "B": 3})
     assert not controls.apply.disabled
+
+
+def test_what_is_asked_for_is_told_in_words(make):
+    controls = make(A=2.0, B=1.0)
+    assert controls.asked == ""
+    number(controls, "B").value = 3
+    assert controls.asked == "B × 3"
+    slider(controls, "A").value = 25.0
+    assert controls.asked == "A 25 %, B 75 %, B × 3"
+
+
+def test_a_browser_takes_each_share_that_is_typed_or_shown(make):
+    controls = make(A=2.0, B=1.0)
+    for share in (33.3, 0.1, 99.9):
+        typed(controls, "B").value = share
+        for each in "AB":
+            steps = typed(controls, each).value / typed(controls, each).step
+            assert steps == pytest.approx(round(steps))
 
 
 def test_what_the_user_has_begun_is_not_taken_back(make):
@@ -146,19 +166,20 @@ def test_a_serverless_variant_has_no_number_of_instances(make):
 def test_what_cannot_be_done_is_disabled(make):
     controls = make(A=4.0, B=1.0)
     slider(controls, "A").value = 30.0
-    controls.allow(change=False, delete=False)
+    controls.allow(change=False, back=False, delete=False)
     able = [each.description for each in walk(controls.widget) if getattr(each, "disabled", None) is False]
     assert able == ["Stop watching"]
-    controls.allow(change=True, delete=True)
+    controls.allow(change=True, back=False, delete=True)
     assert not controls.apply.disabled
+    assert controls.roll_back.disabled
 
 
 def test_every_button_does_its_own(make, pressed):
     controls = make(A=4.0, B=1.0)
-    for each in (controls.apply, controls.roll_back, controls.copy, controls.watch, controls.delete):
-        each.click()
-    for each in found(controls, description="Promote"):
-        each.click()
+    labels = ("Apply", "Roll back", "Copy as cell", "Stop watching", "Delete", "Promote A", "Promote B")
+    for label in labels:
+        (one,) = found(controls, description=label)
+        one.click()
     assert pressed == ["apply", "roll_back", "copy", "watch", "delete", "A", "B"]
 
 

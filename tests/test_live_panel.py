@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import html
+import re
 import time
 
 import pytest
@@ -44,10 +45,21 @@ class Bench:
         button.click()
 
     def work(self):
-        for run in self.waiting:
+        """Do what waits; what that lets begin waits for the next time."""
+        waiting, self.waiting[:] = self.waiting[:], []
+        for run in waiting:
             run()
-        self.waiting.clear()
         self.look()
+
+    @property
+    def area(self):
+        (one,) = [each for each in walk(self.panel.widget) if hasattr(each, "rows")]
+        return one
+
+    @property
+    def lines(self):
+        """What the log says, the newest first, without the times."""
+        return re.findall(r"\d\d:\d\d:\d\d  (.*?)(?=\n|<)", self.text("sm-log"))
 
     @property
     def buttons(self):
@@ -85,8 +97,7 @@ class TestActing:
         bench.work()
         assert weights(connection, name) == {"A": 25.0, "B": 75.0}
         assert look(connection, name).config_name == config
-        assert "UpdateEndpointWeightsAndCapacities" in bench.text("sm-log")
-        assert "Apply: done" in bench.text("sm-log")
+        assert "Apply: done by UpdateEndpointWeightsAndCapacities" in bench.text("sm-log")
         assert bench.slider("A").value == 25.0
         assert "Apply" not in bench.able
 
@@ -100,13 +111,33 @@ class TestActing:
         }
 
     def test_promote_and_roll_back_do_as_the_magics(self, bench, connection, name):
-        [each for each in bench.buttons if each.description == "Promote"][1].click()
+        config = look(connection, name).config_name
+        bench.press("Promote B")
         bench.work()
         assert weights(connection, name) == {"B": 1.0}
         bench.press("Roll back")
+        assert f"Roll back: to {config}" in bench.text("sm-log")
         bench.work()
         assert weights(connection, name).keys() == {"A", "B"}
         assert bench.slider("A").value == 80.0
+        assert look(connection, name).config_name == config
+
+    def test_there_is_no_going_back_from_the_first_config_and_no_promoting_of_one_alone(self, bench):
+        assert {"Promote A", "Promote B"} <= bench.able
+        assert "Roll back" not in bench.able
+        bench.press("Promote B")
+        bench.work()
+        assert "Roll back" in bench.able
+        assert "Promote B" not in bench.able
+        bench.press("Roll back")
+        bench.work()
+        assert "Roll back" not in bench.able
+
+    def test_whether_there_is_a_way_back_is_tried_where_it_may_not_be_read(self, bench, connection, name):
+        config = look(connection, name).config_name
+        for before, able in ({config: None}, True), ({config: ""}, False), ({}, False), ({config: "c"}, True):
+            bench.panel.see(Report({name: look(connection, name)}, before=before))
+            assert ("Roll back" in bench.able) == able
 
     def test_delete_takes_a_second_click(self, bench, connection, name):
         bench.press("Delete")
@@ -120,38 +151,68 @@ class TestActing:
         assert "gone" in bench.text("sm-live")
         assert bench.able == {"Stop watching"}
 
-    def test_an_error_is_shown_and_the_next_try_takes_it_away(self, bench):
-        bench.press("Roll back")
+    def test_an_error_is_shown_and_the_next_try_takes_it_away(self, bench, connection, name):
+        connection.call("DeleteEndpointConfig", EndpointConfigName=look(connection, name).config_name)
+        bench.press("Promote B")
         bench.work()
-        assert "there is no config before the one" in bench.text("sm-problem")
+        assert "was deleted" in bench.text("sm-problem")
+        assert "Promote B: " in bench.text("sm-log")
         assert 'role="alert"' in bench.text("sm-problem")
         assert "Apply" not in bench.able
         bench.slider("A").value = 50.0
         bench.press("Apply")
         assert bench.text("sm-problem") == ""
 
-    def test_one_thing_at_a_time(self, bench):
+    def test_one_change_at_a_time_and_a_click_that_was_on_its_way_is_answered(self, bench):
         bench.slider("A").value = 50.0
         bench.press("Apply")
         assert bench.able == {"Stop watching"}
-        bench.panel.roll_back()
+        bench.panel.promote("B")
         assert len(bench.waiting) == 1
+        assert "Promote B: not done, as 'Apply' is under way" in bench.text("sm-log")
         bench.work()
-        assert {"Roll back", "Delete", "Promote"} <= bench.able
+        assert {"Copy as cell", "Delete", "Promote A"} <= bench.able
+
+    def test_what_is_pressed_while_a_cell_is_written_waits_for_its_turn(self, bench, connection, name):
+        bench.slider("A").value = 25.0
+        bench.press("Copy as cell")
+        bench.press("Apply")
+        assert bench.able == {"Stop watching"}
+        bench.work()
+        assert weights(connection, name) == {"A": 4.0, "B": 1.0}
+        assert bench.area.layout.display is None
+        bench.work()
+        assert weights(connection, name) == {"A": 25.0, "B": 75.0}
+        assert bench.area.layout.display is None  # it still says what is there
+        assert "weight: 25" in bench.area.value
+        bench.press("Promote B")
+        bench.work()
+        assert bench.area.layout.display == "none"
+
+    def test_the_log_says_what_was_asked_and_what_happened(self, bench):
+        bench.slider("A").value = 25.0
+        bench.press("Apply")
+        bench.work()
+        ended, *went, asked, first = bench.lines
+        assert first == "InService"
+        assert asked == "Apply: A 25 %, B 75 %"
+        assert ended == "Apply: done by UpdateEndpointWeightsAndCapacities"
+        assert all(line.startswith("Updating") for line in went)
+        assert len(went) <= 1
 
     def test_a_bug_is_shown_too_and_leaves_the_panel_usable(self, bench, monkeypatch):
         monkeypatch.setattr(bench.panel, "_body", lambda *_: 1 / 0)
         bench.press("Copy as cell")
         bench.work()
         assert "ZeroDivisionError" in bench.text("sm-problem")
-        assert "Roll back" in bench.able
+        assert "Promote A" in bench.able
 
 
 def test_the_cell_that_is_shown_makes_what_the_sliders_say(bench, deployer, connection, name):
     bench.slider("A").value = 25.0
     bench.press("Copy as cell")
     bench.work()
-    (area,) = [each for each in walk(bench.panel.widget) if hasattr(each, "rows")]
+    area = bench.area
     first, _, body = area.value.partition("\n")
     assert first == f"%%sm_endpoint {name}"
     assert bench.slider("A").value == 25.0
@@ -178,7 +239,7 @@ class TestWatching:
         assert sent == []
 
     def test_while_something_is_done_it_is_sent_five_times_a_second_at_most(self, bench):
-        bench.press("Roll back")
+        bench.press("Promote A")
         bench.panel.see(Report({}))
         assert "gone" not in bench.text("sm-live")
         bench.time += 0.2
@@ -193,7 +254,7 @@ class TestWatching:
         bench.press("Watch again")
         bench.look()
         assert "No longer watched" not in bench.text("sm-live")
-        assert "Roll back" in bench.able
+        assert "Promote A" in bench.able
 
     def test_a_look_that_was_under_way_when_it_stopped_changes_nothing(self, bench):
         bench.panel.close()

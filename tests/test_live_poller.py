@@ -7,9 +7,14 @@ import pytest
 
 from sm_magics.clock import Clock
 from sm_magics.live.poller import FIRST_PAUSE, LONGEST_PENALTY, LONGEST_SETTLED, MANY, Poller
+from sm_magics.target import AFTER_TAG, ENDPOINT_TAG
 
 SETTLED = {"CurrentWeight": 1.0, "DesiredWeight": 1.0, "CurrentInstanceCount": 1, "DesiredInstanceCount": 1}
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+CONFIGS = {
+    "describe_endpoint_config": [{"EndpointConfigArn": "arn", "CreationTime": NOON}],
+    "list_tags": [{"Tags": [{"Key": AFTER_TAG, "Value": "old"}, {"Key": ENDPOINT_TAG, "Value": "boston"}]}],
+}
 
 
 class Service:
@@ -181,7 +186,7 @@ def test_an_endpoint_that_is_gone_is_told_so(watching, refusal):
 
 
 def test_metrics_are_read_once_a_period_and_of_what_is_shown_only(watching):
-    on = watching("boston", get_metric_data=[{"MetricDataResults": []}])
+    on = watching("boston", get_metric_data=[{"MetricDataResults": []}], **CONFIGS)
     on.watch("boston", measured=True)
     calls = on.turns(600)
     assert calls.count("get_metric_data") == 10
@@ -196,10 +201,28 @@ def test_metrics_are_read_once_a_period_and_of_what_is_shown_only(watching):
 
 
 def test_metrics_that_may_not_be_read_are_said_to_be(watching, refusal):
-    on = watching("boston", get_metric_data=[refusal("no", "AccessDenied", 403)])
+    on = watching("boston", get_metric_data=[refusal("no", "AccessDenied", 403)], **CONFIGS)
     on.watch("boston", measured=True)
     on.turns(1)
     assert on.told[-1].usage["boston"].problem == "GetMetricData: no"
+    assert on.told[-1].problem == ""
+
+
+def test_the_config_before_is_found_out_once_and_again_when_something_was_done(watching):
+    on = watching("boston", get_metric_data=[{"MetricDataResults": []}], **CONFIGS)
+    on.watch("boston", measured=True)
+    assert on.turns(100).count("describe_endpoint_config") == 2  # the one that serves, and the one before
+    assert on.told[0].before == {"c": "old"}
+    on.poller.hurry("boston")
+    assert on.turns(100).count("describe_endpoint_config") == 2
+
+
+def test_a_config_before_that_may_not_be_read_is_not_known_and_not_asked_for_again(watching, refusal):
+    refused = {**CONFIGS, "list_tags": [refusal("no", "AccessDenied", 403)]}
+    on = watching("boston", get_metric_data=[{"MetricDataResults": []}], **refused)
+    on.watch("boston", measured=True)
+    assert on.turns(100).count("list_tags") == 1
+    assert on.told[-1].before == {"c": None}
     assert on.told[-1].problem == ""
 
 

@@ -12,9 +12,10 @@ from sm_magics.errors import CellError, DeployError, PlanError
 from sm_magics.events import Reached
 from sm_magics.inventory import delete, inventory, unused
 from sm_magics.plan import plan, promoted, switch
+from sm_magics.settle import settle
 from sm_magics.shifting import shift
-from sm_magics.target import Live, Share
-from sm_magics.versions import Version, chosen, history, promote, promotion, rollback
+from sm_magics.target import AFTER_TAG, Live, Share
+from sm_magics.versions import Version, before, chosen, history, promote, promotion, rollback
 from sm_magics.watch import Snapshot, look
 
 ONE = "variants: {A: $linear}"
@@ -35,6 +36,10 @@ def versions_of(connection, name):
 
 def version(number, after="", state="not in use"):
     return Version(number, f"c{number}", datetime(2026, 1, number, tzinfo=UTC), "", after, "", state, ANSWER)
+
+
+def version_named(connection, name, config):
+    return chosen(name, versions_of(connection, name), config)
 
 
 class TestPromotion:
@@ -97,6 +102,46 @@ class TestPromotion:
             promoted("e", live, "A", 2)
         with pytest.raises(PlanError, match="has no variant 'B'; it has A"):
             promoted("e", live, "B")
+
+
+class TestBefore:
+    """It is what `chosen` takes out of the history, for fewer calls."""
+
+    def agreed(self, connection, name):
+        snapshot = look(connection, name)
+        found = before(connection, snapshot)
+        try:
+            assert chosen(name, history(connection, snapshot), None).config == found
+        except CellError:
+            assert found is None
+        return found
+
+    def test_it_is_the_config_that_served_when_this_one_was_made(self, deployer, connection, name):
+        first = deployer.run(name, ONE)[-1].snapshot.config_name
+        assert self.agreed(connection, name) is None
+        second = deployer.run(name, TWO)[-1].snapshot.config_name
+        assert self.agreed(connection, name) == first
+        third = list(promote(connection, name, "B", deployer.clock))[-1].snapshot.config_name
+        assert self.agreed(connection, name) == second
+        connection.call("DeleteEndpointConfig", EndpointConfigName=second)
+        assert self.agreed(connection, name) is None
+        connection.call("DeleteEndpointConfig", EndpointConfigName=third)
+        assert self.agreed(connection, name) is None
+
+    def test_where_that_is_not_known_it_is_the_next_older_one(self, deployer, connection, name):
+        first = deployer.run(name, ONE)[-1].snapshot.config_name
+        second = deployer.run(name, TWO)[-1].snapshot
+        arn = connection.describe("EndpointConfig", second.config_name)["EndpointConfigArn"]
+        connection.call("DeleteTags", ResourceArn=arn, TagKeys=[AFTER_TAG])
+        assert self.agreed(connection, name) == first
+        list(rollback(connection, name, version_named(connection, name, first), deployer.clock))
+        assert self.agreed(connection, name) is None  # the other one is newer
+
+    def test_of_one_that_failed_it_is_none(self, deployer, connection, name):
+        deployer.run(name, CORRUPT, wait=False)
+        *_, end = settle(connection, name, deployer.clock, 60)
+        assert end.snapshot.status == "Failed"
+        assert self.agreed(connection, name) is None
 
 
 class TestRollback:

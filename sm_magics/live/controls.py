@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.live.widgets import button, row
+from sm_magics.target import Share, shares_text
 from sm_magics.traffic import stepped
 
 if TYPE_CHECKING:
@@ -30,14 +31,13 @@ class Presses:
     promote: Callable[[str], None]
     roll_back: Callable[[], None]
     delete: Callable[[], None]
-    watch: Callable[[], None]
     copy: Callable[[], None]
 
 
 class Controls:
     """Sliders, numbers and buttons of one endpoint; the shares of all sliders add up to 100 %."""
 
-    def __init__(self, presses: Presses, hear: Callable[[Any], None], lock: threading.RLock) -> None:
+    def __init__(self, presses: Presses, watch: Any, hear: Callable[[Any], None], lock: threading.RLock) -> None:
         import ipywidgets
 
         self._presses, self._hear, self._lock = presses, hear, lock
@@ -51,10 +51,9 @@ class Controls:
         self.apply = button("Apply", "Give the variants these shares and instances, in place", presses.apply, "primary")
         self.roll_back = button("Roll back", "Go back to the endpoint config before this one", presses.roll_back)
         self.delete = button("Delete", "Delete the endpoint with all that was made for it", presses.delete, "danger")
-        self.watch = button("Stop watching", "Look at the endpoint no more; nothing else ends", presses.watch)
         self.copy = button("Copy as cell", "Show the cell that makes what the sliders say", presses.copy)
         self._rows = ipywidgets.VBox()
-        buttons = row(self.apply, self.roll_back, self.copy, self.watch, self.delete)
+        buttons = row(self.apply, self.roll_back, self.copy, watch, self.delete)
         self.widget = ipywidgets.VBox([self._rows, buttons])
 
     @property
@@ -69,9 +68,22 @@ class Controls:
         return {name: each.value for name, each in self._numbers.items()}
 
     @property
+    def says(self) -> tuple[dict[str, float], dict[str, int]]:
+        """The weights and the instances."""
+        return self.weights, self.counts
+
+    @property
+    def asked(self) -> str:
+        """What they say that is not there, in words: `A 25 %, B 75 %, B × 2`."""
+        weights, counts = self.says
+        shares = [shares_text({name: Share(each, None) for name, each in weights.items()})]
+        more = [f"{name} × {count}" for name, count in counts.items() if count != self._counts[name]]
+        return ", ".join((shares if weights != self._weights else []) + more)
+
+    @property
     def differ(self) -> bool:
         """Whether they say something else than what is there."""
-        return self.weights != dict(self._weights) or self.counts != dict(self._counts)
+        return self.says != (dict(self._weights), dict(self._counts))
 
     def follow(self, snapshot: Snapshot | None) -> None:
         """Say what an endpoint is to be now, unless its user has begun to say something else."""
@@ -97,14 +109,15 @@ class Controls:
         self._linking = False
         self._refresh()
 
-    def allow(self, *, change: bool, delete: bool) -> None:
+    def allow(self, *, change: bool, back: bool, delete: bool) -> None:
         """Disable what cannot be done now."""
         self._able = change
         for each in (*self._sliders.values(), *self._typed.values(), *self._numbers.values()):
             each.disabled = not change
         for each in self._promotes.values():
             each.disabled = not change or len(self._promotes) < 2  # noqa: PLR2004 - one alone has nothing to win
-        self.roll_back.disabled = self.copy.disabled = not change
+        self.copy.disabled = not change
+        self.roll_back.disabled = not back
         self.delete.disabled = not delete
         self._refresh()
 
@@ -150,7 +163,7 @@ class Controls:
             description=f"{name} traffic %",
             tooltip=f"{told}: type it",
             layout={"width": "auto"},
-            **percent,
+            **{**percent, "step": 0.1},  # else the browser calls 33.3 invalid
         )
         typed.add_class("sm-typed")
         parts = [label, slider, typed]
@@ -169,7 +182,7 @@ class Controls:
             number.observe(lambda _: self._refresh(), "value")
             parts.append(number)
         told = f"Make {name} the only variant, with all the traffic"
-        promote = self._promotes[name] = button("Promote", told, lambda: self._presses.promote(name))
+        promote = self._promotes[name] = button(f"Promote {name}", told, lambda: self._presses.promote(name))
         return row(*parts, promote)
 
     def _put(self, name: str, share: float) -> None:

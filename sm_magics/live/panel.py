@@ -12,14 +12,17 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.errors import PlanError, ServiceError, in_words
+from sm_magics.events import Called, Seen
 from sm_magics.live.controls import Controls, Presses
 from sm_magics.live.display import told
+from sm_magics.live.turns import Task, Turns
+from sm_magics.live.watching import Watching
 from sm_magics.live.widgets import Written, alert, hear_at_once, style
 from sm_magics.render import html
 from sm_magics.render.panel import events, happened, panel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from sm_magics.clock import Clock
     from sm_magics.live.poller import Poller, Report
@@ -54,96 +57,62 @@ class Context:
     later: Callable[[float, Callable[[], None]], None] = _timer
 
 
-class Panel:
-    """One endpoint, watched and controlled; `widget` is what is displayed."""
+class Panel(Watching):
+    """One endpoint, watched and controlled."""
 
     def __init__(self, snapshot: Snapshot, context: Context) -> None:
         import ipywidgets
 
+        super().__init__(context.poller, snapshot.name)
         self.name, self._context, self._connection = snapshot.name, context, context.poller.connection
-        self._lock = threading.RLock()
         self._snapshot: Snapshot | None = snapshot
-        self._report: Report | None = None
+        self._turns = Turns(lambda task: context.run(lambda: self._work(task)))
         self._lines: deque[str] = deque(maxlen=LINES)
-        self._last, self._busy, self._armed, self._painted = "", False, False, float("-inf")
-        self._stop: Callable[[], None] | None = None
+        self._last, self._armed, self._painted = "", False, float("-inf")
         self._card, self._problem, self._log = Written("sm-live"), Written("sm-problem"), Written("sm-log")
         self._cell = ipywidgets.Textarea(
             disabled=False,
             tooltip="The cell that makes what the sliders say",
             layout={"width": "98%", "display": "none"},
         )
-        self.controls = Controls(
-            Presses(self.apply, self.promote, self.roll_back, self.delete, self.watch_or_stop, self.copy),
-            hear_at_once,
-            self._lock,
-        )
-        parts = [self._card.widget, self.controls.widget, self._problem.widget, self._cell, self._log.widget]
-        self.widget = ipywidgets.VBox([style(), *parts])
-        self.widget.add_class("sm-panel")
-        hear_at_once(self.widget)
+        self._copied: tuple[Mapping[str, float], Mapping[str, int]] | None = None  # what that cell says
+        presses = Presses(self.apply, self.promote, self.roll_back, self.delete, self.copy)
+        self.controls = Controls(presses, self._button, hear_at_once, self._lock)
         self._note(happened(snapshot))
-        self._paint()
-        self.watch_or_stop()
-
-    @property
-    def watching(self) -> bool:
-        """Whether the endpoint is looked at."""
-        return self._stop is not None
-
-    def watch_or_stop(self) -> None:
-        """Watch the endpoint, or stop that."""
-        with self._lock:
-            if self._stop is not None:
-                self._stop()
-                self._stop = None
-            else:
-                alive = lambda: self.widget.comm is not None  # noqa: E731
-                self._stop = self._context.poller.watch(self.name, self.see, alive=alive, measured=True)
-            self.controls.watch.description = "Stop watching" if self.watching else "Watch again"
-            self._paint()
-
-    def see(self, report: Report) -> None:
-        """Take what a look has seen."""
-        with self._lock:
-            if not self.watching:
-                return  # stopped while the look was on its way
-            self._report = report
-            if report.all_seen:
-                self._snapshot = report.snapshots.get(self.name)
-                if (line := happened(self._snapshot)) != self._last and not self._busy:
-                    self._note(line)
-            if self._busy:  # what is done paints too
-                self._paint_if_due()
-            else:
-                self._paint()
+        controls = self.controls.widget
+        self._begin(style(), self._card.widget, controls, self._problem.widget, self._cell, self._log.widget)
 
     def apply(self) -> None:
         """Give the variants the weights and instances that the sliders say."""
         from sm_magics.shifting import shift
 
-        weights, counts = self.controls.weights, self.controls.counts
-        self._do("Apply", lambda: shift(*self._where, weights, self._context.clock, counts=counts, **self._waiting))
+        weights, counts = self.controls.says
+
+        def begin() -> Iterable[object]:
+            return shift(*self._where, weights, self._context.clock, counts=counts, **self._waiting)
+
+        self._do(Task("Apply", begin, self.controls.asked, says=(weights, counts)))
 
     def promote(self, variant: str) -> None:
         """Make a variant the only one."""
         from sm_magics.versions import promote
 
-        self._do(f"Promote {variant}", lambda: promote(*self._where, variant, self._context.clock, **self._waiting))
+        self._do(
+            Task(
+                f"Promote {variant}",
+                lambda: promote(*self._where, variant, self._context.clock, **self._waiting),
+            )
+        )
 
     def roll_back(self) -> None:
         """Go back to the config before."""
         from sm_magics.versions import chosen, history, rollback
-        from sm_magics.watch import look
 
-        def back() -> Iterable[object]:
-            snapshot = look(*self._where)
-            if snapshot is None:
-                raise PlanError(f"endpoint '{self.name}' is gone")
-            to = chosen(self.name, history(self._connection, snapshot), None)
+        def begin() -> Iterable[object]:
+            to = chosen(self.name, history(self._connection, self._there()), None)
             return rollback(*self._where, to, self._context.clock, **self._waiting)
 
-        self._do("Roll back", back)
+        self._do(Task("Roll back", begin, f"to {self._before}" if self._before else ""))
 
     def delete(self) -> None:
         """Delete the endpoint, if this is the second click."""
@@ -156,29 +125,24 @@ class Panel:
                 return
             self._arm(armed=False)
         self._do(
-            "Delete",
-            lambda: delete(self._connection, deletion(*self._where), self._context.clock, **self._waiting),
+            Task(
+                "Delete", lambda: delete(self._connection, deletion(*self._where), self._context.clock, **self._waiting)
+            )
         )
 
     def copy(self) -> None:
         """Show the cell that makes what the sliders say."""
-        weights, counts = self.controls.weights, self.controls.counts
+        says = self.controls.says
 
-        def write() -> Iterable[object]:
-            body = self._body(weights, counts)
+        def begin() -> Iterable[object]:
+            body = self._body(*says)
             with self._lock:
-                self._cell.value = body
+                self._copied, self._cell.value = says, body
                 self._cell.rows = body.count("\n") + 1
                 self._cell.layout.display = None
             return ()
 
-        self._do("", write)
-
-    def close(self) -> None:
-        """End the watching, for good."""
-        with self._lock:
-            if self.watching:
-                self.watch_or_stop()
+        self._do(Task("Copy as cell", begin, changes=False))
 
     @property
     def _where(self) -> tuple[Any, str]:
@@ -191,11 +155,8 @@ class Panel:
     def _body(self, weights: dict[str, float], counts: dict[str, int]) -> str:
         from sm_magics.resolve import spec_of
         from sm_magics.spec import to_yaml
-        from sm_magics.watch import look
 
-        snapshot = look(*self._where)
-        if snapshot is None:
-            raise PlanError(f"endpoint '{self.name}' is gone")
+        snapshot = self._there()
         variants = tuple(
             replace(
                 each,
@@ -210,36 +171,49 @@ class Panel:
             raise PlanError(f"the config of endpoint '{self.name}' was deleted: there is no cell to be written")
         return f"%%sm_endpoint {self.name}\n{to_yaml(spec)}".rstrip("\n")
 
-    def _do(self, what: str, begin: Callable[[], Iterable[object]]) -> None:
-        """Do something in the background, one thing at a time; what goes wrong is shown in the panel."""
+    def _there(self) -> Snapshot:
+        """Look at the endpoint, which must be there."""
+        from sm_magics.watch import look
+
+        if (snapshot := look(*self._where)) is None:
+            raise PlanError(f"endpoint '{self.name}' is gone")
+        return snapshot
+
+    def _do(self, task: Task) -> None:
+        """Do something in the background, in its turn; what cannot have one is said, as no control offers it."""
         with self._lock:
-            if self._busy:
-                return
-            self._busy = True
-            self._problem.write("")
-            if what:
-                self._note(what)
-                self._cell.layout.display = "none"  # it says what the sliders said before
+            if (other := self._turns.ask(task)) is not None:
+                self._note(f"{task.name}: not done, as '{other.name}' is under way")
+            else:
+                self._problem.write("")
+                if task.changes:
+                    self._note(f"{task.name}: {task.asked}" if task.asked else task.name)
             self._paint()
 
-        def run() -> None:
-            problem = ""
-            try:
-                for event in begin():
-                    self._happens(told(event))
-            except Exception as error:  # noqa: BLE001 - a thread has nobody else to tell
-                problem = in_words(error)
-            snapshot = self._now()
+    def _work(self, task: Task) -> None:
+        """Do a task, on a thread of its own; what goes wrong is shown in the panel."""
+        problem = ""
+        calls: dict[str, bool] = {}  # in their order
+        try:
             with self._lock:
-                self._busy = False
-                if problem:
-                    self._note(f"{what or 'Copy as cell'}: {problem.splitlines()[0]}")
-                    self._problem.write(alert(problem))
-                elif what:
-                    self._note(f"{what}: done")
-                self._refreshed(snapshot, reset=bool(what) and not problem)
-
-        self._context.run(run)
+                if task.changes and task.says != self._copied:
+                    self._cell.layout.display = "none"  # it says what will be no more
+            for event in task.begin():
+                self._happens(event)
+                if isinstance(event, Called):
+                    calls[event.action.operation] = True
+        except Exception as error:  # noqa: BLE001 - a thread has nobody else to tell
+            problem = in_words(error)
+        snapshot = self._now()
+        with self._lock:
+            self._turns.over()
+            if problem:
+                self._note(f"{task.name}: {problem.splitlines()[0]}")
+                self._problem.write(alert(problem))
+            elif task.changes:
+                done = f"done by {', '.join(calls)}" if calls else "nothing to change"
+                self._note(f"{task.name}: {done}")
+            self._refreshed(snapshot, reset=task.changes and not problem)
 
     def _now(self) -> Snapshot | None:
         """Look once more after something was done."""
@@ -260,10 +234,13 @@ class Panel:
         self._paint()
         self._context.poller.hurry(self.name)
 
-    def _happens(self, line: str) -> None:
-        line = line.removeprefix(f"{self.name}: ")
+    def _happens(self, event: object) -> None:
+        """Log what an endpoint goes through; the card shows the rest, and the calls are told in the end."""
+        if not isinstance(event, Seen) or event.snapshot.settled:
+            return
+        line = told(event).removeprefix(f"{self.name}: ")
         with self._lock:
-            if line and line != self._last:
+            if line != self._last:
                 self._note(line)
                 self._paint_if_due()
 
@@ -290,16 +267,25 @@ class Panel:
         self._card.write(html.render(panel(self.name, snapshot, where, lately, self._notes()), styled=False))
         self._log.write(html.render(events(self._lines), styled=False))
         self.controls.follow(snapshot)
-        able = self.watching and not self._busy and snapshot is not None
-        serves = snapshot is not None and snapshot.status == "InService" and snapshot.settled
+        able = self.watching and self._turns.change is None and snapshot is not None
+        serves = able and snapshot is not None and snapshot.status == "InService" and snapshot.settled
         deleting = snapshot is not None and snapshot.status == "Deleting"
-        self.controls.allow(change=able and serves, delete=able and not deleting)
+        back = serves and self._before != ""  # None, which is not known, is tried
+        self.controls.allow(change=serves, back=back, delete=able and not deleting)
 
-    def _notes(self) -> tuple[Any, ...]:
-        from sm_magics.render.view import Note
+    @property
+    def _before(self) -> str | None:
+        """The config that a rollback goes to, empty where there is none as yet; None where that cannot be known."""
+        if self._report is None or self._snapshot is None:
+            return ""
+        return self._report.before.get(self._snapshot.config_name, "")
 
-        if not self.watching and self._report is not None:
-            return (Note("No longer watched: this is what was seen last."),)
-        if self._report is not None and self._report.problem:
-            return (Note(f"Not up to date: {self._report.problem}", "bad"),)
-        return ()
+    def _saw(self, report: Report) -> None:
+        if report.all_seen:
+            self._snapshot = report.snapshots.get(self.name)
+            if (line := happened(self._snapshot)) != self._last and not self._turns.busy:
+                self._note(line)
+        if self._turns.busy:  # what is done paints too
+            self._paint_if_due()
+        else:
+            self._paint()

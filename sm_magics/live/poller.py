@@ -15,6 +15,7 @@ from sm_magics import metrics
 from sm_magics.clock import Clock
 from sm_magics.errors import ServiceError
 from sm_magics.render.panel import Lately
+from sm_magics.versions import before
 from sm_magics.watch import look, with_alarms
 
 if TYPE_CHECKING:
@@ -40,12 +41,14 @@ class Report:
     """What was seen at a look: every endpoint that is watched and that there is, by name.
 
     `problem` is why the last look failed, and the rest is of the one before. `all_seen` is False before the first.
+    `before` tells of configs which one a rollback goes to: empty for none, None where that cannot be known.
     """
 
     snapshots: Mapping[str, Snapshot]
     usage: Mapping[str, Lately] = field(default_factory=dict)
     problem: str = ""
     all_seen: bool = True
+    before: Mapping[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(eq=False, slots=True)
@@ -89,6 +92,7 @@ class Poller:
         self._watched: dict[str, _Watched] = {}
         self._usage: dict[str, Lately] = {}
         self._measured_at: dict[str, float] = {}
+        self._before: dict[str, tuple[str, str | None]] = {}  # of endpoints: their config and the one before it
         self._penalty = 0.0
         self._hold = self._list_due = -math.inf  # no call, and no list, before
         self._listed: dict[str, tuple[Any, ...]] = {}
@@ -113,7 +117,7 @@ class Poller:
         alive
             Whether there is still somebody to look; asked before each look.
         measured
-            Whether to read metrics, too.
+            Whether to read metrics, and which config was the one before, too.
         """
         watcher = _Watcher(name, tell, alive, measured)
         with self._changed:
@@ -137,6 +141,7 @@ class Poller:
             for key, each in self._watched.items():
                 if name in {None, key}:
                     each.due, each.pause = -math.inf, FIRST_PAUSE
+                    self._before.pop(key, None)
             self._list_due = -math.inf if name is None else self._list_due
             self._hurried = True
             self._changed.notify_all()
@@ -169,6 +174,7 @@ class Poller:
                 dict(self._usage),
                 problem,
                 all_seen=self._seen,
+                before=dict(list(self._before.values())),
             )
             for each in watchers:
                 each.tell(report)
@@ -204,6 +210,7 @@ class Poller:
                 self._describe(name, each, now)
         for name in sorted({each.name for each in watchers if each.measured and each.name is not None}):
             self._measure(name, now)
+            self._look_back(name)
 
     def _list(self, now: float) -> None:
         """Ask for the list of all endpoints, and let those be described of which it tells something new."""
@@ -252,6 +259,16 @@ class Poller:
             self._usage[name] = Lately(metrics.read(self.connection, snapshot.name, names, when, SHOWN), when)
         except ServiceError as error:
             self._usage[name] = Lately((), when, error.message)
+
+    def _look_back(self, name: str) -> None:
+        """Find out, once for each config that an endpoint settles on, which one a rollback goes to."""
+        snapshot = self._watched[name].snapshot
+        if snapshot is None or not snapshot.settled or self._before.get(name, ("",))[0] == snapshot.config_name:
+            return
+        try:
+            self._before[name] = snapshot.config_name, before(self.connection, snapshot) or ""
+        except ServiceError:  # who presses the button is told why
+            self._before[name] = snapshot.config_name, None
 
 
 def _start(run: Callable[[], None]) -> None:

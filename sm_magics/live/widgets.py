@@ -29,6 +29,11 @@ _STYLE = """<style>
 .sm-panel .sm-variant {flex: 0 1 auto; font-weight: 600; min-width: 12ch; overflow-wrap: anywhere}
 .sm-panel button:focus-visible, .sm-panel input:focus-visible, .sm-panel .noUi-handle:focus-visible,
 .sm-panel textarea:focus-visible {outline: 2px solid var(--jp-brand-color1, #1976d2); outline-offset: 1px}
+.sm-panel .jupyter-button {max-width: 100%}
+.sm-panel .jupyter-button:disabled {
+  opacity: 1; color: var(--jp-ui-font-color2, GrayText); background: none; box-shadow: none; cursor: not-allowed;
+  border: 1px dashed var(--jp-border-color1, GrayText);
+}
 .sm-panel .sm-alert {
   color: var(--jp-error-color1, #cf3030); white-space: pre-wrap;
   font: 13px/1.5 var(--jp-ui-font-family, system-ui, sans-serif);

@@ -190,10 +190,10 @@ class Opened:
         assert self.contacted <= {"127.0.0.1", None}, self.contacted  # None: data and blobs of the page itself
 
 
-def pictures(opened, name):
+def pictures(opened, name, narrow=560):
     """Keep what the page looks like, light, dark and narrow, for whoever wants to look."""
     folder = Path(__file__).parents[2] / "build" / "screenshots"
-    for kind, theme, width in (("dark", "JupyterLab Dark", 1200), ("narrow", "JupyterLab Light", 560)):
+    for kind, theme, width in (("dark", "JupyterLab Dark", 1200), ("narrow", "JupyterLab Light", narrow)):
         opened.in_theme(theme)
         opened.page.set_viewport_size({"width": width, "height": 900})
         opened.page.screenshot(path=folder / f"{name}-{kind}.png")

@@ -11,6 +11,9 @@ from frontend import MS, pictures
 from nbconvert import HTMLExporter
 from playwright.sync_api import expect
 
+from sm_magics.deploy import observe
+from sm_magics.plan import plan
+from sm_magics.target import Share
 from sm_magics.watch import look
 
 PANELS = 20
@@ -24,6 +27,43 @@ variants:
 deploy: {{canary: 50%, wait: 1m}}
 rollback_on: [{{metric: Invocation5XXErrors, above: 1%, for: 20s}}]
 """
+LONG = "variants:\n  Linear-Model: {{model: {}}}\n  Gradient-Boosting-of-November: {{model: {}}}\n"
+NARROW = 500  # pixels
+# How long a press takes until its button says something else, in milliseconds of the page's own clock.
+PRESSED = """button => new Promise(done => {
+  const began = performance.now(), before = button.textContent;
+  new MutationObserver(() => {
+    if (button.textContent !== before) done(performance.now() - began);
+  }).observe(button, {childList: true, characterData: true, subtree: true});
+  button.click();
+})"""
+# What of a panel is not within it, by its class; and what the browser calls invalid.
+BEYOND = """panel => {
+  const {left, right} = panel.getBoundingClientRect();
+  const parts = [...panel.querySelectorAll('button, input, label, .widget-readout, .sm-card, .noUi-target')]
+    .filter(part => !part.closest('.sm-typed, .sm-aloud'));
+  const out = parts.map(part => [part, part.getBoundingClientRect()]).filter(([part, box]) =>
+    box.width > 1 && (box.left < left - 1 || box.right > right + 1 || part.scrollWidth > part.clientWidth + 1));
+  return [...out.map(([part]) => part.className + ' ' + part.textContent),
+          ...[...panel.querySelectorAll(':invalid')].map(part => 'invalid ' + part.value)];
+}"""
+CONTRAST = """button => {
+  const numbers = color => color.match(/[\\d.]+/g).map(Number);
+  const over = ([r, g, b, a = 1], under) => [r, g, b].map((each, at) => each * a + under[at] * (1 - a));
+  let grounds = [], opacity = 1;
+  for (let at = button; at; at = at.parentElement) {
+    grounds.unshift(numbers(getComputedStyle(at).backgroundColor));
+    opacity *= Number(getComputedStyle(at).opacity);
+  }
+  const ground = grounds.reduce((under, each) => over(each, under), [255, 255, 255]);
+  const [r, g, b, a = 1] = numbers(getComputedStyle(button).color);
+  const light = color => [.2126, .7152, .0722].reduce((sum, part, at) => {
+    const each = color[at] / 255;
+    return sum + part * (each <= .04045 ? each / 12.92 : ((each + .055) / 1.055) ** 2.4);
+  }, 0);
+  const both = [light(over([r, g, b, a * opacity], ground)), light(ground)];
+  return (Math.max(...both) + .05) / (Math.min(...both) + .05);
+}"""
 BANNER = "panel => getComputedStyle(panel, '::before').content"
 
 
@@ -42,8 +82,12 @@ def panel_of(opened, number=1):
     return panel
 
 
+def button(panel, name):
+    return panel.get_by_role("button", name=name, exact=True)
+
+
 def press(panel, name):
-    panel.get_by_role("button", name=name).click()
+    button(panel, name).click()
 
 
 def slide(opened, panel, *keys):
@@ -93,7 +137,7 @@ def test_a_slider_that_is_moved_and_applied_moves_the_traffic(open_cells, front_
     share = slide(opened, panel, *["PageDown"] * 7)
     assert share < 50
     press(panel, "Apply")
-    expect(log).to_contain_text("Apply: done", timeout=MS)
+    expect(log).to_contain_text(re.compile(f"Apply: done by Update.*Apply: A {share:.3g} %", re.DOTALL), timeout=MS)
     assert weights(connection, weighed) == {"A": share, "B": 100 - share}
     both = answered(connection, weighed)
     assert both["B"] > both["A"] > 0
@@ -112,13 +156,107 @@ def test_a_slider_that_is_moved_and_applied_moves_the_traffic(open_cells, front_
     opened.sees(2, "KeyboardInterrupt")  # the cell held the kernel all the time
 
 
+def test_promote_roll_back_and_delete_do_what_they_say(open_cells, front_end, connection, weighed):
+    opened = open_cells(f"%sm_panel {weighed}", front_end=front_end)
+    panel = panel_of(opened)
+    log, live = panel.locator(".sm-log"), panel.locator(".sm-live")
+    expect(button(panel, "Roll back")).to_be_disabled()
+    press(panel, "Promote B")
+    expect(log).to_contain_text("Promote B: done by CreateEndpointConfig, UpdateEndpoint", timeout=MS)
+    assert weights(connection, weighed) == {"B": 1.0}
+    expect(button(panel, "Promote B")).to_be_disabled()
+    expect(button(panel, "Promote A")).to_have_count(0)
+
+    expect(button(panel, "Roll back")).to_be_enabled(timeout=MS)
+    press(panel, "Roll back")
+    expect(log).to_contain_text("Roll back: done by UpdateEndpoint", timeout=MS)
+    assert weights(connection, weighed) == {"A": 4.0, "B": 1.0}
+    expect(live).to_contain_text("80 %")
+    expect(button(panel, "Roll back")).to_be_disabled()
+    expect(button(panel, "Promote A")).to_be_enabled()
+
+    press(panel, "Delete")
+    again = button(panel, f"Really delete {weighed}?")
+    expect(again).to_be_visible(timeout=MS)
+    assert look(connection, weighed).status == "InService"
+    again.click()
+    expect(log).to_contain_text("Delete: done by DeleteEndpoint", timeout=MS)
+    assert look(connection, weighed) is None
+    expect(live).to_contain_text("gone")
+    expect(panel.get_by_role("button", disabled=False)).to_have_text(["Stop watching"])
+
+
+def test_the_cell_that_is_copied_says_what_the_sliders_say_and_apply_may_follow_at_once(
+    open_cells, front_end, connection, deployer, weighed
+):
+    def planned():
+        target = deployer.target(weighed, panel.locator("textarea").input_value().partition("\n")[2])
+        return plan(target, observe(connection, target))
+
+    opened = open_cells(f"%sm_panel {weighed}", front_end=front_end)
+    panel = panel_of(opened)
+    press(panel, "Copy as cell")
+    expect(panel.locator("textarea")).to_have_value(re.compile(f"^%%sm_endpoint {weighed}\nvariants:"), timeout=MS)
+    assert planned().actions == ()  # nobody has moved a slider
+    share = slide(opened, panel, "PageDown")
+    panel.evaluate(
+        """(panel, names) => names.map(name => [...panel.querySelectorAll('button')]
+             .find(each => each.textContent === name).click())""",
+        ["Copy as cell", "Apply"],
+    )
+    expect(panel.locator(".sm-log")).to_contain_text("Apply: done", timeout=MS)
+    assert weights(connection, weighed) == {"A": share, "B": 100 - share}
+    expect(panel.locator("textarea")).to_have_value(re.compile(f"weight: {share:g}"), timeout=MS)
+    expect(panel.locator("textarea")).to_be_visible()
+    assert planned().actions == ()
+    slide(opened, panel, "Home")
+    press(panel, "Copy as cell")
+    expect(panel.locator("textarea")).to_have_value(re.compile("weight: 100"), timeout=MS)
+    assert [each.operation for each in planned().actions] == ["UpdateEndpointWeightsAndCapacities"]
+    assert planned().expected == {"A": Share(0.0, 1), "B": Share(100.0, 1)}
+
+
+def test_the_table_of_all_endpoints_follows_them(open_cells, front_end, deployer, weighed, models):
+    opened = open_cells("%sm_status --live", front_end=front_end)
+    opened.begin(1)
+    panel = opened.cell(1).locator(".sm-panel")
+    line = panel.locator("tr", has=opened.page.get_by_text(weighed, exact=True))
+    expect(line).to_contain_text("80 % / 20 %", timeout=MS)
+    expect(line).to_contain_text("InService")
+    deployer.run(weighed, TWO.format(*models).replace("weight: 4", "weight: 1"))
+    expect(line).to_contain_text("50 % / 50 %", timeout=MS)
+    deployer.remove(weighed)
+    expect(line).to_have_count(0, timeout=MS)
+    press(panel, "Stop watching")
+    expect(button(panel, "Watch again")).to_be_visible(timeout=MS)
+    expect(panel.locator(".sm-live")).to_contain_text("No longer watched")
+
+
+def test_a_narrow_window_cuts_nothing_and_what_is_disabled_can_be_read(open_cells, front_end, deployer, name, models):
+    deployer.run(name, LONG.format(*models).replace("}", ", weight: 2}", 1))
+    opened = open_cells(f"%sm_panel {name}", front_end=front_end)
+    panel = panel_of(opened)
+    expect(panel.locator(".sm-typed input").first).to_have_value("66.7")
+    pictures(opened, f"panel-disabled-{front_end}", NARROW)
+    assert panel.evaluate(BEYOND) == []
+    for theme in ("JupyterLab Dark", "JupyterLab Light"):
+        opened.in_theme(theme)
+        for each in ("Apply", "Roll back"):
+            assert button(panel, each).is_disabled()
+            assert button(panel, each).evaluate(CONTRAST) >= 4.5  # as text that can be used must have it
+    opened.page.set_viewport_size({"width": NARROW, "height": 900})
+    assert panel.evaluate(BEYOND) == []
+    expect(button(panel, "Promote Gradient-Boosting-of-November")).to_be_visible()
+
+
 def test_stop_watching_is_heard_while_a_cell_runs(open_cells, front_end, served):
     opened = open_cells(f"%sm_panel {served}", BLOCKS, front_end=front_end)
     panel = panel_of(opened)
     opened.begin(2)
     expect(opened.cell(2).locator(".jp-InputPrompt")).to_contain_text("[*]")
-    press(panel, "Stop watching")
-    expect(panel.get_by_role("button", name="Watch again")).to_be_visible(timeout=5_000)
+    took = button(panel, "Stop watching").evaluate(PRESSED)
+    assert took < 1_000
+    expect(button(panel, "Watch again")).to_be_visible()
     expect(panel.locator(".sm-live")).to_contain_text("No longer watched")
     opened.interrupt()
     opened.sees(2, "KeyboardInterrupt")
