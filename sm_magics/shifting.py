@@ -7,15 +7,16 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
+from sm_magics.amounts import duration
 from sm_magics.deploy import at_rest, change, observe_endpoint
 from sm_magics.errors import DeployError, SmError
-from sm_magics.events import Reached, Stepping
+from sm_magics.events import Called, Reached, Stepping
 from sm_magics.plan import Plan, reweigh
 from sm_magics.target import Share, percent
 from sm_magics.traffic import stepped
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping, Sequence
 
     from sm_magics.clock import Clock
     from sm_magics.connection import Connection
@@ -87,7 +88,7 @@ def step(
         As a deployment; the weights stay as they are then. A DeployError too when the guard finds that the newcomer
         is worse, or can no longer look: then the weights are again what they were before the first step. And one when
         somebody else moved the traffic while a share was held: then it stays where that one moved it, whatever a guard
-        has found.
+        has found. Where the weights could not be moved back, it says both that and what was worse.
     """
     before = _weights((yield from at_rest(connection, course.endpoint, clock, timeout)))
     if _arrived(before, course):
@@ -105,7 +106,7 @@ def step(
             if worse is not None:
                 yield from _taken_back(connection, course, weights, before, clock, timeout, f"at {share:g} %: {worse}")
             live = yield from at_rest(connection, course.endpoint, clock, timeout)  # it may be another's update
-            _check_undisturbed(live, course, weights)
+            _check_undisturbed(live, course, weights, before)
     assert isinstance(reached, Reached)  # noqa: S101 - what a shift that does not raise ends with
     yield reached
 
@@ -139,30 +140,77 @@ def _taken_back(  # noqa: PLR0913, PLR0917 - what is taken back, and why
     """Give all variants the weights that they had, unless somebody else moved the traffic meanwhile, and raise."""
 
     def make(live: Live) -> Plan:  # asked again where another change came between the look and the call
-        _check_undisturbed(live, course, weights, worse=why)
+        _check_undisturbed(live, course, weights, before, worse=why)
         return reweigh(course.endpoint, live, before)
 
     look = partial(observe_endpoint, connection, course.endpoint)
     reached: Event | None = None
-    for reached in change(connection, course.endpoint, look, make, clock, timeout=timeout):
-        yield reached
+    asked = False
+    try:
+        for reached in change(connection, course.endpoint, look, make, clock, timeout=timeout):
+            yield reached
+            asked = asked or isinstance(reached, Called)
+    except SmError as error:
+        if error.message.startswith(_to_be_taken_back(course, why)):
+            raise
+        raise _not_taken_back(course, weights, before, why, error, asked=asked) from error
     told = f"variant '{course.newcomer}' of endpoint '{course.endpoint}' was taken back {why}"
     hint = f"the traffic is as before: {_told(before)}; what it printed: %sm_logs {course.endpoint} {course.newcomer}"
     raise DeployError(told, hint=hint, snapshot=reached.snapshot if isinstance(reached, Reached) else None, over=True)
 
 
-def course_plan(live: Live, course: Course) -> Plan:
-    """Return the calls of all steps as one plan, to be shown."""
+def _to_be_taken_back(course: Course, worse: str) -> str:
+    return f"variant '{course.newcomer}' was to be taken back {worse}; "
+
+
+def _not_taken_back(  # noqa: PLR0913 - what was to be taken back, why, and what came between
+    course: Course,
+    weights: Mapping[str, float],
+    before: Mapping[str, float],
+    worse: str,
+    error: SmError,
+    *,
+    asked: bool,
+) -> DeployError:
+    """Return the error that says both that the newcomer was worse, and that it may still have its share."""
+    share = f"{weights[course.newcomer]:g} % of the traffic of endpoint '{course.endpoint}'"
+    failed = f"it still has {share}, for taking it back failed: {error.message}"
+    if asked:
+        failed = f"it may still have {share}, for that was asked for, and then failed: {error.message}"
+    words = " ".join(f"{name}={weight:.15g}" for name, weight in before.items())
+    hint = f"to take it back yourself: %sm_traffic {course.endpoint} {words}"
+    if error.hint is not None:
+        hint = f"{error.hint}\n  {hint}"
+    snapshot = error.snapshot if isinstance(error, DeployError) else None
+    return DeployError(_to_be_taken_back(course, worse) + failed, hint=hint, snapshot=snapshot)
+
+
+def course_plan(live: Live, course: Course, kinds: Sequence[str] = ()) -> Plan:
+    """Return the calls of all steps as one plan, to be shown, with how long each share is held, and what guards it."""
     before = _weights(live)
     actions: list[Action] = []
     for share in () if _arrived(before, course) else course.steps:
         weights = stepped(before, course.newcomer, share)
         actions += reweigh(course.endpoint, live, weights).actions
         live = replace(live, shares={name: Share(weights[name], each.count) for name, each in live.shares.items()})
-    return Plan(course.endpoint, live.config_name, live.shares, tuple(actions))
+    notes = _course_words(course, before, kinds) if actions else ()
+    return Plan(course.endpoint, live.config_name, live.shares, tuple(actions), notes=notes)
 
 
-def _check_undisturbed(live: Live, course: Course, weights: Mapping[str, float], *, worse: str = "") -> None:
+def _course_words(course: Course, before: Mapping[str, float], kinds: Sequence[str]) -> tuple[str, ...]:
+    count = len(course.steps) if kinds else len(course.steps) - 1
+    last = "the last one, too" if kinds else "but the last, which stays"
+    times = f"Each share is held for {duration(course.every)}, {last}: {duration(count * course.every)} in all,"
+    times += " besides the calls."
+    if not kinds:
+        return (times, "Nothing guards it: --guard errors would take the share back when more requests fail.")
+    looked = f"--guard {','.join(kinds)} looks {LOOKS} times while a share is held; when '{course.newcomer}' is worse,"
+    return times, f"{looked} or can no longer be watched, the traffic goes back to {_told(before)}."
+
+
+def _check_undisturbed(
+    live: Live, course: Course, weights: Mapping[str, float], before: Mapping[str, float], *, worse: str = ""
+) -> None:
     """Raise when the traffic is no longer where a step moved it; `worse` is what a guard has found at that step."""
     now = _weights(live)
     if now.keys() == weights.keys() and all(math.isclose(now[each], weights[each], rel_tol=1e-4) for each in now):
@@ -173,11 +221,11 @@ def _check_undisturbed(live: Live, course: Course, weights: Mapping[str, float],
         hint = "it stays there, and no further step is taken; run the cell again to begin anew"
         raise DeployError(moved, hint=hint, over=True)
     hint = f"it stays there; see what there is now: %sm_status {course.endpoint}"
-    if now.get(course.newcomer) and len(now) > 1:
-        words = " ".join(f"{name}={share:g}" for name, share in stepped(now, course.newcomer, 0.0).items())
+    had = 100 * _share(before, course.newcomer)
+    if len(now) > 1 and 100 * _share(now, course.newcomer) > had:
+        words = " ".join(f"{name}={share:.6g}" for name, share in stepped(now, course.newcomer, had).items())
         hint = f"it stays there; to take '{course.newcomer}' back yourself: %sm_traffic {course.endpoint} {words}"
-    told = f"variant '{course.newcomer}' was to be taken back {worse}; it was not taken back: {moved}"
-    raise DeployError(told, hint=hint, over=True)
+    raise DeployError(f"{_to_be_taken_back(course, worse)}it was not taken back: {moved}", hint=hint, over=True)
 
 
 def _told(weights: Mapping[str, float]) -> str:
@@ -189,8 +237,12 @@ def _told(weights: Mapping[str, float]) -> str:
 
 def _arrived(weights: Mapping[str, float], course: Course) -> bool:
     """Return whether the newcomer has the share of the last step: a cell that is run again takes nothing back."""
-    total = sum(weights.values())
-    return total > 0 and math.isclose(100 * weights.get(course.newcomer, 0.0) / total, course.steps[-1], rel_tol=1e-4)
+    return math.isclose(100 * _share(weights, course.newcomer), course.steps[-1], rel_tol=1e-4)
+
+
+def _share(weights: Mapping[str, float], name: str) -> float:
+    """Return which part of 1 one of them has, 0 where nobody has a weight."""
+    return weights.get(name, 0.0) / (sum(weights.values()) or 1.0)
 
 
 def _weights(live: Live) -> dict[str, float]:

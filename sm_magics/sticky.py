@@ -58,21 +58,24 @@ def id_of(user: object) -> str:
     if missing(user) or user == "":
         hint = "leave those out who have none: they would all be for the same variant"
         raise SmError(f"{user!r} is nobody's id", hint=hint)
-    if (
-        isinstance(user, numbers.Real)
-        and not isinstance(user, numbers.Rational)
-        and (whole := float(user)).is_integer()
-    ):
-        if abs(whole) > EXACT:
-            told = f"{user!r} is nobody's id: a float as large as that may stand for several"
-            raise SmError(told, hint="keep ids as text, or as whole numbers: ids.astype('Int64')")
-        return str(int(whole))
+    if isinstance(user, numbers.Real) and not isinstance(user, numbers.Rational):
+        user = _whole(float(user))
     text = str(user)
     try:
         text.encode()
     except UnicodeEncodeError:
         raise SmError(f"{text!r} is nobody's id: it is no Unicode", hint="read the ids with their encoding") from None
     return text
+
+
+def _whole(number: float) -> float:
+    """Return a float as the integer that it is, where it is one."""
+    if not number.is_integer():
+        return number
+    if abs(number) > EXACT:
+        told = f"{number!r} is nobody's id: a float as large as that may stand for several"
+        raise SmError(told, hint="keep ids as text, or as whole numbers: ids.astype('Int64')")
+    return int(number)
 
 
 def _drawn(endpoint: str, user: str, variant: str) -> float:

@@ -57,6 +57,7 @@ class TestShares:
             ("B --steps 10,20 --guard speed", "there is no guard 'speed'"),
             ("B --steps 10,20 --guard rmse", "--guard rmse needs rows and true values"),
             ("B --steps 10,20 --every 0s --guard errors", "--every 0s leaves --guard errors no time"),
+            ("B --steps 10,20 --every 1000d", "--every 1000d: a share is held for 7d at most"),
             ("B --steps 10,20 --data $X", "--data says nothing here"),
             ("A=1 B=1 --guard errors", "--guard says nothing here"),
             ("B --steps 10,20 --no-wait", "--no-wait does not go with --steps"),
@@ -92,6 +93,13 @@ class TestSteps:
     def test_a_dry_run_shows_all_of_them(self, notebook, connection, own):
         told = words(notebook.run(f"%sm_traffic {own} B --steps 10,50 --dry-run"))
         assert "2 calls" in told
+        assert "Each share is held for 5m, but the last, which stays: 5m in all" in told
+        assert "Nothing guards it" in told
+        line = f"%sm_traffic {own} B --steps 10,50 --every 4m --guard errors --dry-run"
+        told = words(notebook.run(line))
+        assert "Each share is held for 4m, the last one, too: 8m in all" in told
+        assert "--guard errors looks 5 times while a share is held; when 'B' is worse" in told
+        assert "the traffic goes back to A 75 %, B 25 %" in told
         assert weights(connection, own) == {"A": 3.0, "B": 1.0}
 
     def test_an_interrupt_says_at_which_share_it_stays_and_how_to_go_on(self, notebook, connection, own):

@@ -135,6 +135,14 @@ class TestSteps:
             ("A 90 %, B 10 %", "A 50 %, B 50 %"),
         ]
         assert writes == []
+        assert made.notes[0] == "Each share is held for 1s, but the last, which stays: 1s in all, besides the calls."
+        course = Course(name, "B", (10, 50), 300.0)
+        guarded = course_plan(observe_endpoint(connection, name), course, ("errors", "rmse"))
+        assert guarded.notes[0] == "Each share is held for 5m, the last one, too: 10m in all, besides the calls."
+        assert guarded.notes[1].startswith(
+            "--guard errors,rmse looks 5 times while a share is held; when 'B' is worse, "
+        )
+        assert guarded.notes[1].endswith("the traffic goes back to A 75 %, B 25 %.")
 
 
 class Watching:
@@ -191,7 +199,7 @@ class TestGuard:
     @pytest.mark.parametrize(
         ("moved", "left", "hint"),
         [
-            ({"A": 1.0, "B": 4.0}, "A 20 %, B 80 %", "to take 'B' back yourself: %sm_traffic {} A=100 B=0"),
+            ({"A": 1.0, "B": 4.0}, "A 20 %, B 80 %", "to take 'B' back yourself: %sm_traffic {} A=75 B=25"),
             ({"A": 1.0, "B": 0.0}, "A 100 %, B 0 %", "it stays there; see what there is now: %sm_status {}"),
         ],
     )
@@ -225,6 +233,57 @@ class TestGuard:
         with pytest.raises(DeployError, match=r"not taken back: .* while 'B' had 10 %: A 75 %, B 25 %"):
             list(step(connection, Course(name, "B", (10, 100), 100.0), quick[0], guard=Beside()))
         assert weights(connection, name) == {"A": 3.0, "B": 1.0}
+
+    @pytest.mark.parametrize("operation", ["UpdateEndpointWeightsAndCapacities", "DescribeEndpoint"])
+    def test_a_failed_taking_back_says_that_it_was_worse_and_still_has_its_share(
+        self, deployer, connection, name, quick, refusal, operation
+    ):
+        events = connection.client("sagemaker").meta.events
+
+        def expired(**_):
+            raise refusal("The security token included in the request is expired", "ExpiredTokenException", 403)
+
+        class Beside(Watching):
+            def trouble(self):
+                events.register(f"before-call.sagemaker.{operation}", expired)
+                return "all of it failed"
+
+        deployer.run(name, TWO)
+        try:
+            with pytest.raises(DeployError) as caught:
+                list(step(connection, Course(name, "B", (50, 100), 100.0), quick[0], guard=Beside()))
+        finally:
+            events.unregister(f"before-call.sagemaker.{operation}", expired)
+        still = f"it still has 50 % of the traffic of endpoint '{name}', for taking it back failed: "
+        told = f"variant 'B' was to be taken back at 50 %: all of it failed; {still}"
+        assert caught.value.message.startswith(told)
+        assert "token included in the request is expired" in caught.value.message
+        assert caught.value.hint.endswith(f"to take it back yourself: %sm_traffic {name} A=3 B=1")
+        assert weights(connection, name) == {"A": 50.0, "B": 50.0}
+
+    def test_a_taking_back_that_was_asked_for_and_failed_then_says_that_the_share_is_not_known(
+        self, deployer, connection, name, quick, refusal
+    ):
+        events = connection.client("sagemaker").meta.events
+
+        def expired(**_):
+            raise refusal("expired", "ExpiredTokenException", 403)
+
+        def accepted(**_):
+            events.register("before-call.sagemaker.DescribeEndpoint", expired)
+
+        class Beside(Watching):
+            def trouble(self):
+                events.register("after-call.sagemaker.UpdateEndpointWeightsAndCapacities", accepted)
+                return "all of it failed"
+
+        deployer.run(name, TWO)
+        try:
+            with pytest.raises(DeployError, match=r"all of it failed; it may still have 50 % .* was asked for"):
+                list(step(connection, Course(name, "B", (50, 100), 100.0), quick[0], guard=Beside()))
+        finally:
+            events.unregister("before-call.sagemaker.DescribeEndpoint", expired)
+            events.unregister("after-call.sagemaker.UpdateEndpointWeightsAndCapacities", accepted)
 
     def test_one_that_is_gone_when_it_is_to_be_taken_back_is_said_so(self, deployer, connection, name, quick):
         class Beside(Watching):

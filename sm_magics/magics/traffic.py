@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import magics_class
 
+from sm_magics.amounts import duration as duration_of
 from sm_magics.errors import CellError
 from sm_magics.magics.base import magic
 from sm_magics.magics.deploying import DeployingMagics
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TrafficMagics"]
 
-DEFAULT_EVERY = 300.0  # seconds
+DEFAULT_EVERY, MOST_EVERY = 300.0, 7 * 86_400.0  # seconds; the cell runs all the while
 
 
 @magics_class
@@ -33,7 +34,7 @@ class TrafficMagics(DeployingMagics):
         name("the endpoint"),
         argument("words", nargs="*", metavar="VARIANT=SHARE", help="the share of each variant; one alone with --steps"),
         argument("--steps", metavar="PERCENT", help="move a variant to these shares, one after another: 10,50,100"),
-        argument("--every", type=duration, metavar="TIME", help="hold each share so long: 30s, 5m; 5m by default"),
+        argument("--every", type=duration, metavar="TIME", help="hold each share so long: 30s to 7d; 5m by default"),
         argument("--guard", metavar="WHAT", help="back again when it gets worse by these: errors,latency,rmse"),
         argument("--data", metavar="$ROWS", help="rows to send to both in each step, for a guard of quality"),
         argument("--target", metavar="$VALUES", help="the true value of each of these rows"),
@@ -77,6 +78,7 @@ class TrafficMagics(DeployingMagics):
 
     def _stepped(self, given: argparse.Namespace, connection: Connection, endpoint: str, names: Sequence[str]) -> Any:
         from sm_magics.deploy import observe_endpoint
+        from sm_magics.guard import parse_guards
         from sm_magics.results import Planned
         from sm_magics.shifting import Course, course_plan, step
         from sm_magics.traffic import check_variant, parse_steps
@@ -91,10 +93,13 @@ class TrafficMagics(DeployingMagics):
         if len(names) == 1:
             raise CellError(f"'{names[0]}' is the only variant of endpoint '{endpoint}': it has all the traffic")
         every = DEFAULT_EVERY if given.every is None else given.every
+        if every > MOST_EVERY:
+            raise CellError(f"--every {duration_of(every)}: a share is held for {duration_of(MOST_EVERY)} at most")
         course = Course(endpoint, given.words[0], parse_steps(given.steps), every)
         guard = self._guard(given, connection, course)
         if given.dry_run:
-            return Planned(course_plan(observe_endpoint(connection, endpoint), course))
+            kinds = () if given.guard is None else parse_guards(given.guard)
+            return Planned(course_plan(observe_endpoint(connection, endpoint), course, kinds))
         events = step(connection, course, self.session.clock, guard=guard, timeout=self.session.timeout(given))
         return self._follow(given, connection, events)
 

@@ -58,7 +58,7 @@ class Plan:
     """The calls that lead to the target, in order, and what must then be true.
 
     With `settle_first` the service is changing the endpoint: wait, look and plan again. `expected` are the shares that
-    the endpoint ends with, under a config called `config_name`.
+    the endpoint ends with, under a config called `config_name`; `notes` are what else there is to say about it.
     """
 
     endpoint: str
@@ -66,6 +66,7 @@ class Plan:
     expected: Mapping[str, Share]
     actions: tuple[Action, ...] = ()
     settle_first: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def clear_failed(target: Target, live: Live) -> Iterator[Action]:

@@ -229,7 +229,7 @@ def plan(plan: Plan) -> View:
     return View(
         title,
         Badge(f"{count} call{'s' if count > 1 else ''}", "busy"),
-        (_actions(plan.actions), *_cautions(plan.actions)),
+        (_actions(plan.actions), *_cautions(plan.actions), *map(Note, plan.notes)),
     )
 
 
