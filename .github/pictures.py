@@ -29,7 +29,7 @@ THEMES = {
 CARDS = {
     "endpoint": (TUTORIAL, "%%sm_endpoint boston\n", 350),
     "invoke": (TUTORIAL, "%sm_invoke boston --data", 490),
-    "compare": ("04_which_model_is_better.ipynb", "%%sm_compare homes\n", 525),
+    "compare": ("04_which_model_is_better.ipynb", "%%sm_compare homes\n", 878),
 }
 USED = """%%sm_endpoint boston
 variants:

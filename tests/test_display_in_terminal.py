@@ -18,9 +18,9 @@ NO_TEXT = ("<div", "<table", "<style", "HTML(", "VBox(", "Box(", "Output(", "obj
 
 
 class Terminal:
-    """IPython in a terminal of 120 columns."""
+    """IPython in a terminal, of 120 columns where nothing else is said."""
 
-    def __init__(self, folder, state):
+    def __init__(self, folder, state, columns=120):
         own = {"SM_MAGICS_STATE": str(state), "IPYTHONDIR": str(folder), "TERM": "xterm", "PROMPT_TOOLKIT_NO_CPR": "1"}
         environment = {**os.environ, **own}
         environment.pop("SM_MAGICS_DISPLAY", None)
@@ -31,7 +31,7 @@ class Terminal:
             env=environment,
             encoding="utf-8",
             timeout=SECONDS,
-            dimensions=(50, 120),
+            dimensions=(50, columns),
         )
         self.number = 1
         self.until_it_asks()
@@ -89,6 +89,20 @@ def test_a_cell_prints_a_line_for_each_call_and_each_change_and_then_a_table(ter
     assert len(rule) == len(row) <= 120
     assert row.endswith("██████████  100 %")
     assert "  Done and verified: CreateEndpointConfig, CreateEndpoint." in shown
+
+
+def test_cards_fit_into_a_narrow_terminal(tmp_path, state, cell, served):
+    narrow = Terminal(tmp_path, state, columns=80)
+    try:
+        narrow.run("%load_ext sm_magics")
+        made = narrow.run(cell)
+        cards = [made[next(place for place, line in enumerate(made) if line.startswith("Out[")) + 1 :]]
+        cards += [narrow.run(each.format(served))[1:] for each in ("%sm_status {}", "%sm_panel {}", "%sm_history {}")]
+    finally:
+        narrow.pty.close(force=True)
+    assert [line for card in cards for line in card if len(line) > 80] == []
+    names = [line.split()[0] for line in cards[0] if line.startswith("  ") and line.strip()]
+    assert names[2:8] == ["variant", "model", "image", "instances", "weight", "traffic"]
 
 
 def test_a_result_that_was_kept_is_its_table_again(terminal, served):

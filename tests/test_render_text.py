@@ -24,6 +24,49 @@ def test_blocks_stand_apart_and_an_empty_one_leaves_no_gap():
     assert card(Note("one"), Facts(()), Note("two")) == ["Title", "", "  one", "", "  two"]
 
 
+WIDE = (Column("variant"), Column("model"), Column("traffic"), Column("", number=True), Column("why", prose=True))
+ROWS = (
+    ("A", "linear-0123456789abcdef", "█████░░░░░", "50 %", "it was asked for by the cell that was run before this one"),
+    ("B", "xgb-0123456789abcdef", "█████░░░░░", "50 %", ""),
+)
+
+
+def test_a_table_that_is_wider_than_there_is_room_for_is_names_and_values():
+    view = View("Title", None, (Table(WIDE, ROWS), Note("This has to be said in more words than fit in one line.")))
+    assert render(view, 48).split("\n")[2:] == [
+        "  variant  A",
+        "  model    linear-0123456789abcdef",
+        "  traffic  █████░░░░░  50 %",
+        "  why      it was asked for by the cell that was",
+        "           run before this one",
+        "",
+        "  variant  B",
+        "  model    xgb-0123456789abcdef",
+        "  traffic  █████░░░░░  50 %",
+        "  why",
+        "",
+        "  This has to be said in more words than fit in",
+        "  one line.",
+    ]
+    assert render(view, 120).split("\n")[:3] == render(view).split("\n")[:3]  # where it fits it is a table
+
+
+def test_a_program_s_lines_stay_as_they_are_where_they_do_not_fit():
+    view = View("Title", None, (Table((Column("at"), Column("", code=True)), (("1", "  x = " + "y" * 90),)),))
+    assert render(view, 40) == render(view)
+
+
+@given(st.integers(20, 200), st.lists(st.text("ab ", max_size=60), min_size=1, max_size=4))
+def test_nothing_is_wider_than_there_is_room_for_but_words(width, cells):
+    columns = tuple(Column(f"c{number}") for number in range(len(cells)))
+    words = [word for cell in cells for word in cell.split()]
+    view = View("Title", None, (Table(columns, (tuple(cells),)), Facts((("name", cells[0]),)), Note(cells[0])))
+    lines = render(view, width).split("\n")
+    assert all(len(line) <= width or (line.split()[-1] in words and len(line.split()) <= 2) for line in lines)
+    shown = "".join("".join(lines).split())
+    assert all(word in shown for word in words)
+
+
 def test_facts_are_aligned():
     assert card(Facts((("a", "1"), ("longer", "2"), ("b", ""))))[2:] == ["  a       1", "  longer  2", "  b"]
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from sm_magics.render.view import View
 
-__all__ = ["Shown", "bundle"]
+__all__ = ["Shown", "bundle", "printed"]
 
 
 class Shown:
@@ -23,9 +25,7 @@ class Shown:
         raise NotImplementedError
 
     def __str__(self) -> str:
-        from sm_magics.render import text
-
-        return text.render(self.view())
+        return printed(self.view())
 
     __repr__ = __str__
 
@@ -39,6 +39,13 @@ class Shown:
 
 def bundle(view: View) -> dict[str, str]:
     """Return a card for every front end: HTML where it can be shown, text where not."""
-    from sm_magics.render import html, text
+    from sm_magics.render import html
 
-    return {"text/plain": text.render(view), "text/html": html.render(view)}
+    return {"text/plain": printed(view), "text/html": html.render(view)}
+
+
+def printed(view: View) -> str:
+    """Return a card as text: in a terminal as wide as that is, elsewhere the same for everyone."""
+    from sm_magics.render import text
+
+    return text.render(view, shutil.get_terminal_size().columns if sys.stdout.isatty() else None)

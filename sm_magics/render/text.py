@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from sm_magics.render.view import Code, Facts, Note, Table
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from sm_magics.render.view import Block, Column, View
 
@@ -22,32 +22,62 @@ LONGEST_RULE = 60  # over lines of a program, which may be very long
 _NO_WIDTH = frozenset({"Mn", "Me", "Cf"})  # combining marks, and what only controls how others look
 
 
-def render(view: View) -> str:
-    """Return the card as lines of text."""
+def render(view: View, width: int | None = None) -> str:
+    """Return the card as lines of text.
+
+    Parameters
+    ----------
+    width
+        How many columns there are: sentences are broken to fit, and a table that is wider becomes names and values, one
+        row below the other. None for as many as it takes. Words and programs stay whole.
+    """
     head = f"{view.title} · {view.badge.text}" if view.badge else view.title
-    blocks = ("\n".join(_block(each)) for each in view.blocks)
+    blocks = ("\n".join(_block(each, width)) for each in view.blocks)
     return "\n\n".join([head, *filter(None, blocks)])
 
 
-def _block(block: Block) -> Iterator[str]:
+def _block(block: Block, width: int | None) -> Iterator[str]:
     """Yield the lines of a block; a picture has none, as its card says it in words as well."""
     match block:
         case Facts(pairs):
-            width = max((_width(name) for name, _ in pairs), default=0)
-            for name, value in pairs:
-                for first, line in zip_longest([name], value.split("\n"), fillvalue=""):
-                    yield f"{GAP}{_padded(first, width)}{GAP}{line}".rstrip()
+            yield from _pairs(pairs, width)
         case Table(columns, rows, caption):
             if caption:
                 yield GAP + caption
-            yield from _table(columns, rows)
+            lines = list(_table(columns, rows))
+            fits = width is None or max(map(_width, lines)) <= width
+            yield from lines if fits or any(each.code for each in columns) else _stacked(columns, rows, width)
         case Note(text):
-            yield from (GAP + line for line in text.split("\n"))
+            yield from (GAP + line for line in _broken(text, width and width - len(GAP)))
         case Code(text, caption):
             if caption:
                 yield GAP + caption
             for line in text.rstrip("\n").split("\n"):
                 yield (GAP * 2 + line).rstrip()
+
+
+def _pairs(pairs: Sequence[tuple[str, str]], width: int | None) -> Iterator[str]:
+    """Yield names and their values, one below the other."""
+    named = max((_width(name) for name, _ in pairs), default=0)
+    for name, value in pairs:
+        lines = _broken(value, width and width - named - 2 * len(GAP))
+        for first, line in zip_longest([name], lines, fillvalue=""):
+            yield f"{GAP}{_padded(first, named)}{GAP}{line}".rstrip()
+
+
+def _stacked(columns: tuple[Column, ...], rows: tuple[tuple[str, ...], ...], width: int | None) -> Iterator[str]:
+    """Yield a table's rows one below the other; a column without a title belongs to the one before it."""
+    for number, row in enumerate(rows):
+        pairs: list[tuple[str, str]] = []
+        for column, cell in zip(columns, row, strict=True):
+            if pairs and not column.title:
+                before, value = pairs.pop()
+                pairs.append((before, f"{value}{GAP}{cell}".rstrip()))
+            else:
+                pairs.append((column.title, cell))
+        if number:
+            yield ""
+        yield from _pairs(pairs, width)
 
 
 def _table(columns: tuple[Column, ...], rows: tuple[tuple[str, ...], ...]) -> Iterator[str]:
@@ -72,9 +102,16 @@ def _table(columns: tuple[Column, ...], rows: tuple[tuple[str, ...], ...]) -> It
 
 
 def _lines(cell: str, column: Column) -> list[str]:
-    if column.prose:
-        return textwrap.wrap(cell, PROSE_WIDTH, break_long_words=False, break_on_hyphens=False) or [""]
-    return cell.split("\n")
+    return _wrapped(cell, PROSE_WIDTH) if column.prose else cell.split("\n")
+
+
+def _broken(text: str, width: int | None) -> list[str]:
+    lines = text.split("\n")
+    return lines if width is None else [part for line in lines for part in _wrapped(line, max(width, 1))]
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    return textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False) or [""]
 
 
 def _padded(text: str, width: int, *, right: bool = False) -> str:

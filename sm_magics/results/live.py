@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sm_magics.render.shown import Shown
+from sm_magics.render.shown import Shown, printed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -38,9 +38,9 @@ class Watched(Shown):
         return self.record
 
     def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> dict[str, str]:  # noqa: ARG002 - IPython's
-        from sm_magics.render import html, text
+        from sm_magics.render import html
 
-        return {"text/plain": text.render(self.plain or self.record), "text/html": html.record(self.record)}
+        return {"text/plain": printed(self.plain or self.record), "text/html": html.record(self.record)}
 
     def _ipython_display_(self) -> None:
         if self.live is None or self.quiet:
