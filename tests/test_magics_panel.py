@@ -6,6 +6,7 @@ import re
 import pytest
 
 from sm_magics.errors import CellError
+from sm_magics.live.widgets import LIVE
 from sm_magics.results import Watched
 
 
@@ -79,7 +80,8 @@ class TestLive:
         kernel.run(magic.format(served))
         record, widget = outputs
         assert set(record) == {"text/plain", "text/html"}
-        assert set(widget) == {"text/plain", self.VIEW}  # without HTML: it would be the record twice
+        assert set(widget) == {"text/plain", self.VIEW, LIVE}  # without HTML: it would be the record twice
+        assert list(widget).index(self.VIEW) < list(widget).index(LIVE)  # of vendors' types VS Code takes the first
         assert not re.findall(
             r"(?i)<script|<link|<iframe|\b(?:src|href|on\w+)=|url\(|https?:|@import", record["text/html"]
         )

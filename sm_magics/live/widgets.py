@@ -10,8 +10,9 @@ from sm_magics.render import html as cards
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["Written", "alert", "button", "hear_at_once", "row", "style", "walk"]
+__all__ = ["LIVE", "Written", "alert", "button", "hear_at_once", "row", "style", "walk"]
 
+LIVE = "application/vnd.sm-magics.live+json"  # marks an output for the extension of JupyterLab: show it while it lives
 # The class `jupyter-widgets-disconnected` is put on by the front end itself, when the kernel is gone or restarted.
 _STYLE = """<style>
 .sm-panel {overflow: visible}
@@ -48,7 +49,8 @@ _STYLE = """<style>
 .sm-panel.jupyter-widgets-disconnected > * {opacity: .5; pointer-events: none}
 .sm-panel .jupyter-widgets-disconnected::before {content: none}
 .jp-OutputArea:has(.sm-panel) > .jp-OutputArea-child:has(.sm-record) {display: none}
-</style>"""
+:is(.cell_container, #output-area):has(.sm-panel) .sm-record {display: none}
+</style>"""  # where VS Code and Colab keep the outputs of one cell
 
 
 class Written:

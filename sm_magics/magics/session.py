@@ -161,8 +161,10 @@ class Session:
         def show(bundle: Mapping[str, str]) -> None:
             from IPython.display import display
 
+            from sm_magics.live.widgets import LIVE
+
             display(bundle, raw=True)
-            display({**made().widget._repr_mimebundle_(), "text/plain": ""}, raw=True)
+            display({**made().widget._repr_mimebundle_(), LIVE: {}, "text/plain": ""}, raw=True)
 
         return show
 

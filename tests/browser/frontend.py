@@ -19,6 +19,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 import nbformat
+from nbconvert import HTMLExporter
 from playwright.sync_api import expect
 
 FRONT_ENDS = {"lab": "lab/tree/{}?reset", "notebook": "notebooks/{}"}  # without the tabs that were there before
@@ -188,6 +189,29 @@ class Opened:
         complaints = [each for each in self.complaints if not any(known in each for known in NOT_OURS)]
         assert not complaints, complaints
         assert self.contacted <= {"127.0.0.1", None}, self.contacted  # None: data and blobs of the page itself
+
+
+@contextlib.contextmanager
+def as_a_file(browser, notebook, folder):
+    """Yield the page that nbconvert makes of a notebook, opened from a file without a network.
+
+    In the end it has to have asked for nothing, and complained of nothing, but what the page of an empty notebook does.
+    """
+    seen = []
+    for name, each in (("empty", nbformat.v4.new_notebook()), ("page", notebook)):
+        place = folder / f"{name}.html"
+        place.write_text(HTMLExporter().from_notebook_node(each)[0], encoding="utf-8")
+        asked, said = set(), set()
+        with browser.new_context(offline=True) as context:
+            context.on("request", lambda request, asked=asked: asked.add(request.url))
+            page = context.new_page()
+            page.on("pageerror", lambda error, said=said: said.add(str(error)))
+            page.on("console", lambda told, said=said: said.add(told.text) if told.type == "error" else None)
+            page.goto(place.as_uri())
+            if name == "page":
+                yield page
+        seen.append((asked - {place.as_uri()}, said))
+    assert seen[1] == seen[0]
 
 
 def pictures(opened, name, narrow=560):

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import nbformat
 import pytest
-from frontend import ACTIVE, MS, pictures
-from nbconvert import HTMLExporter
+from frontend import ACTIVE, MS, as_a_file, pictures
 from playwright.sync_api import expect
 
 GUARDED = """%%sm_endpoint {}
@@ -107,12 +106,7 @@ def test_a_saved_notebook_shows_the_record_wherever_it_is_opened_again(open_page
         assert not opened.page.evaluate(f"() => {ACTIVE}.content.model.cells.get(1).trusted")
         opened.shut_down()
 
-    page, _ = HTMLExporter().from_notebook_node(notebook)
-    place = tmp_path / "page.html"
-    place.write_text(page, encoding="utf-8")
-    with browser.new_context(offline=True) as context:
-        shown = context.new_page()
-        shown.goto(place.as_uri(), wait_until="domcontentloaded")
+    with as_a_file(browser, notebook, tmp_path) as shown:
         expect(shown.locator(".sm-card")).to_contain_text("Done and verified")
         expect(shown.locator(".sm-card table").first).to_be_visible()
         expect(shown.get_by_text("model not found")).to_have_count(0)

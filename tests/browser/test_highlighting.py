@@ -16,6 +16,16 @@ note: |
 
   "and on
 retain: true
+args:
+- |
+  weight: 1
+- >-
+    deeper: 2
+     and: 3
+- name: |
+    under: 4
+  import: 5
+tags: 6
 """
 PYTHON = "weight = 4  # of it\nfor each in [weight]: pass"
 COLOURS = {  # what is written, and the theme's name for its colour; None: that of plain text
@@ -35,6 +45,14 @@ COLOURS = {  # what is written, and the theme's name for its colour; None: that 
     "for 1 in it: # text": "string",
     '"and on': "string",
     "true": "atom",
+    "weight: 1": "string",  # the text of an item of a list stands right of its dash
+    "deeper: 2": "string",
+    "and: 3": "string",
+    "name": "property",
+    "under: 4": "string",
+    "5": "number",  # after the text of a key that stands left of it
+    "tags": "property",
+    "6": "number",
 }
 PIECES = """cell => {
     const walk = document.createTreeWalker(cell.querySelector('.cm-content'), NodeFilter.SHOW_TEXT);
@@ -104,3 +122,20 @@ def test_a_cell_is_yaml_while_its_first_line_says_so(open_cells, magic):
         keyboard.press("Delete")
     assert ("variants", named(cell, "property")) not in pieces(cell)
     assert pieces(cell)[: len(python)] == python
+
+
+def test_enter_indents_a_block_of_text_by_two_and_then_as_the_line_before(open_cells):
+    opened = open_cells("%%sm_endpoint boston")
+    opened.has_run(0)
+    cell, keyboard = opened.cell(1), opened.page.keyboard
+    expect(cell.locator(".cm-line span").first).to_be_visible(timeout=MS)
+    cell.locator(".cm-line").first.click()
+    keyboard.press("Control+End")
+    keyboard.type("\nargs:\n- |\none\n  deeper\nas deep\n")
+    for _ in range(2):
+        keyboard.press("Backspace")  # back to the dash
+    keyboard.type("- k: >\ntext\nmore")
+    assert [each.rstrip() for each in cell.locator(".cm-line").all_inner_texts()] == [
+        *["%%sm_endpoint boston", "args:", "  - |", "    one", "      deeper", "      as deep"],
+        *["  - k: >", "      text", "      more"],
+    ]

@@ -1,4 +1,5 @@
-// YAML in the cells of sm_magics is coloured, commented and indented as YAML, in JupyterLab 4 and Notebook 7.
+// For the cells of sm_magics in JupyterLab 4 and Notebook 7: their YAML is coloured, commented and indented as YAML, and
+// panels are shown while their kernel has them, with names for the handles of their sliders.
 // Written by hand as the container of webpack's module federation that both load: there is nothing to build.
 (() => {
   "use strict";
@@ -74,15 +75,17 @@
     }
     const dash = stream.match(/^-(?:[ \t]+|$)/);
     if (dash) {
+      state.item = state.indent;
       state.indent += dash[0].length; // what it begins stands after it
       return "punctuation";
     }
     if (stream.match(/^[:,]/)) {
+      state.item = null; // what follows belongs to the key
       state.opens = stream.match(/^[ \t]*(?:#.*)?$/, false) && stream.string[stream.pos - 1] === ":";
       return "punctuation";
     }
     if (stream.match(/^[|>][-+\d]*(?=\s*(?:#.*)?$)/)) {
-      state.text = state.indent;
+      state.text = state.item ?? state.indent;
       state.opens = true;
       return "punctuation";
     }
@@ -91,18 +94,22 @@
 
   const parser = {
     name: "sm-magics-yaml",
-    // `at` is the part of the cell; `text` the indentation of the key whose block of text is read, null outside of one;
-    // `opens` whether the next line goes one deeper.
-    startState: () => ({ at: "start", quote: null, text: null, depth: 0, indent: 0, opens: false }),
+    // `at` is the part of the cell; `text` the indentation of the key or dash whose block of text is read, null outside of
+    // one; `item` that of the dash before, null after a key; `opens` whether the next line goes one deeper.
+    startState: () => ({ at: "start", quote: null, text: null, item: null, depth: 0, indent: 0, opens: false }),
     token(stream, state) {
       if (stream.sol() && /\S/.test(stream.string)) {
         if (state.at === "line") state.at = "body";
         if (state.at === "body" && state.text !== null && stream.indentation() <= state.text) state.text = null;
-        if (state.text === null && !state.quote) state.indent = stream.indentation();
+        if (state.text === null && !state.quote) {
+          state.indent = stream.indentation();
+          state.item = null;
+        }
       }
       if (stream.eatSpace()) return null;
       if (state.at !== "body") return magicLine(stream, state);
       if (state.text !== null) {
+        state.opens = false; // each line of it stands as the one before
         stream.skipToEnd();
         return "string";
       }
@@ -110,12 +117,12 @@
     },
     indent(state, _after, context) {
       if (state.at !== "body") return 0;
-      return state.opens && !state.depth ? state.indent + context.unit : null; // null: as the line before
+      return state.opens && !state.depth ? (state.text ?? state.indent) + context.unit : null; // null: as before
     },
     languageData: { commentTokens: { line: "#" } },
   };
 
-  function activate({ EditorExtensionRegistry }, { Compartment, EditorState, Prec }, { StreamLanguage, indentUnit }) {
+  function highlighting({ EditorExtensionRegistry }, { Compartment, EditorState, Prec }, { StreamLanguage, indentUnit }) {
     const yaml = Prec.highest([StreamLanguage.define(parser), indentUnit.of(INDENT)]);
     const start = (doc) => BODY_IS_YAML.test(doc.sliceString(0, FIRST));
 
@@ -134,6 +141,63 @@
     return (_app, registry) => registry.addExtension({ name: "sm-magics:yaml", factory: ofCell });
   }
 
+  const LIVE = "application/vnd.sm-magics.live+json"; // marks the outputs that are panels
+  const VIEW = "application/vnd.jupyter.widget-view+json";
+  const BEFORE_WIDGETS = -20; // ipywidgets has rank -10
+
+  async function isLive({ sessionContext }, id) {
+    await sessionContext.ready;
+    const kernel = sessionContext.session?.kernel;
+    if (!kernel) return false;
+    if (kernel.hasComm(id)) return true; // seen on this page: a kernel that is busy answers no question
+    const { content } = await kernel.requestCommInfo({ target_name: "jupyter.widget" });
+    return id in (content.comms ?? {});
+  }
+
+  function nameHandles(panel) {
+    for (const handle of panel.querySelectorAll(".sm-panel .noUi-handle:not([aria-label])")) {
+      const slider = handle.closest(".widget-slider");
+      const label = slider?.querySelector(".widget-label");
+      const name = slider?.title || label?.title || label?.textContent;
+      if (name) handle.setAttribute("aria-label", name);
+    }
+  }
+
+  // A panel of a kernel that has ended stays empty, without an error: its record stands above it.
+  function live({ Panel }) {
+    class Live extends Panel {
+      constructor(notebook) {
+        super();
+        this.notebook = notebook;
+        this.shown = null;
+        this.changes = new MutationObserver(() => nameHandles(this.node));
+      }
+
+      async renderModel({ data, metadata }) {
+        const id = data[VIEW]?.model_id;
+        const { rendermime } = this.notebook.content;
+        if (!id || id === this.shown || !rendermime.getFactory(VIEW)) return;
+        this.shown = id;
+        if (!(await isLive(this.notebook, id)) || this.isDisposed) return;
+        this.changes.observe(this.node, { childList: true, subtree: true });
+        const view = rendermime.createRenderer(VIEW);
+        this.addWidget(view);
+        await view.renderModel({ data, metadata });
+      }
+
+      dispose() {
+        this.changes.disconnect();
+        super.dispose();
+      }
+    }
+
+    const createNew = (notebook) => {
+      const createRenderer = () => new Live(notebook);
+      notebook.content.rendermime.addFactory({ safe: false, mimeTypes: [LIVE], createRenderer }, BEFORE_WIDGETS);
+    };
+    return ({ docRegistry }) => docRegistry.addWidgetExtension("Notebook", { createNew });
+  }
+
   let shared = null;
 
   async function take(name) {
@@ -144,16 +208,24 @@
   }
 
   async function extension() {
-    const names = ["@jupyterlab/codemirror", "@codemirror/state", "@codemirror/language"];
-    const [codemirror, state, language] = await Promise.all(names.map(take));
-    const plugin = {
-      id: "sm-magics:highlighting",
-      description: "Colours the YAML in the cells of sm_magics.",
-      autoStart: true,
-      requires: [codemirror.IEditorExtensionRegistry],
-      activate: activate(codemirror, state, language),
-    };
-    return { __esModule: true, default: plugin };
+    const names = ["@jupyterlab/codemirror", "@codemirror/state", "@codemirror/language", "@lumino/widgets"];
+    const [codemirror, state, language, widgets] = await Promise.all(names.map(take));
+    const plugins = [
+      {
+        id: "sm-magics:highlighting",
+        description: "Colours the YAML in the cells of sm_magics.",
+        autoStart: true,
+        requires: [codemirror.IEditorExtensionRegistry],
+        activate: highlighting(codemirror, state, language),
+      },
+      {
+        id: "sm-magics:live",
+        description: "Shows the panels of sm_magics while their kernel has them.",
+        autoStart: true,
+        activate: live(widgets),
+      },
+    ];
+    return { __esModule: true, default: plugins };
   }
 
   window._JUPYTERLAB = window._JUPYTERLAB ?? {};
