@@ -175,15 +175,13 @@ def load(service: str, operations: tuple[str, ...] = ()) -> ServiceModel:
             hint="reinstall it: pip install --force-reinstall botocore",
         )
     if not operations:
-        return ServiceModel(_read(found[-1]))
-    kept = json.dumps(_pruned(_read(found[-1]), operations))
-    return ServiceModel(json.loads(kept))  # made anew: what is kept of a large document would hold all of its pages
+        return ServiceModel(json.loads(_text(found[-1])))
+    return ServiceModel(_part(_text(found[-1]), operations))
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def _text(path: Path) -> str:
     raw = path.read_bytes()
-    document: Mapping[str, Any] = json.loads(gzip.decompress(raw) if path.suffix == ".gz" else raw)
-    return document
+    return (gzip.decompress(raw) if path.suffix == ".gz" else raw).decode()
 
 
 def snake_case(name: str) -> str:
@@ -256,20 +254,56 @@ def _shape(name: str, raw: Mapping[str, Any]) -> Shape:
     )
 
 
-def _pruned(document: Mapping[str, Any], operations: tuple[str, ...]) -> Mapping[str, Any]:
+def _part(text: str, operations: tuple[str, ...]) -> Mapping[str, Any]:
+    """Read the operations of a document and what they need.
+
+    One entry at a time: a large document that has been here as a whole leaves most of its memory taken.
+    """
+    places = _places(text, 0, ("operations", "shapes"))[0]
+    wanted = {name: _value(text, places["operations", name]) for name in operations}
+    due = [reference for raw in wanted.values() for reference in (raw.get("input"), raw.get("output"))]
     shapes: dict[str, Any] = {}
-
-    def keep(reference: Mapping[str, Any] | None) -> None:
+    while due:
+        reference = due.pop()
         if reference and reference["shape"] not in shapes:
-            raw = shapes[reference["shape"]] = document["shapes"][reference["shape"]]
-            for each in (*(raw.get("members") or {}).values(), raw.get("member"), raw.get("key"), raw.get("value")):
-                keep(each)
+            raw = shapes[reference["shape"]] = _value(text, places["shapes", reference["shape"]])
+            due += [*(raw.get("members") or {}).values(), raw.get("member"), raw.get("key"), raw.get("value")]
+    return {"metadata": _value(text, places["metadata",]), "operations": wanted, "shapes": shapes}
 
-    wanted = {name: document["operations"][name] for name in operations}
-    for raw in wanted.values():
-        keep(raw.get("input"))
-        keep(raw.get("output"))
-    return {"metadata": document["metadata"], "operations": wanted, "shapes": shapes}
+
+def _places(text: str, at: int, entered: tuple[str, ...] = ()) -> tuple[dict[tuple[str, ...], int], int]:
+    """Return where each value in the object at `at` begins, and where the object ends.
+
+    A value is found by its name; the values in objects called as one of `entered` by that name and their own.
+    """
+    places: dict[tuple[str, ...], int] = {}
+    at = _next(text, at + 1)
+    while text[at] != "}":
+        name, at = _DECODER.raw_decode(text, at)
+        at = _next(text, at)
+        if name in entered:
+            within, at = _places(text, at)
+            places |= {(name, *rest): place for rest, place in within.items()}
+        else:
+            places[name,] = at
+            _, at = _DECODER.raw_decode(text, at)
+        at = _next(text, at)
+    return places, at + 1
+
+
+def _next(text: str, at: int) -> int:
+    """Return where the next name or value begins, or the object ends."""
+    found = _BETWEEN.match(text, at)
+    return found.end() if found else at
+
+
+def _value(text: str, at: int) -> dict[str, Any]:
+    value: dict[str, Any] = _DECODER.raw_decode(text, at)[0]
+    return value
+
+
+_BETWEEN = re.compile(r"[\s,:]*")
+_DECODER = json.JSONDecoder()
 
 
 _TYPES: Mapping[str, type | tuple[type, ...]] = {

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["PING", "Answer", "Instance", "Launcher", "PingWaiter", "Program", "Serving", "Waiter"]
 
+ENOUGH = 8  # requests that are worth a write and a prediction of their own
 PING = b"GET /ping HTTP/1.1\r\n\r\n"
 
 
@@ -195,14 +196,16 @@ class Instance(asyncio.Protocol):
         self.outstanding += 1
         self._sent += 1
         self._waiting.append(waiter)
-        if not self._unsent:
-            asyncio.get_running_loop().call_soon(self._send_together)
         self._unsent.append(request)
+        if len(self._unsent) == 1:
+            asyncio.get_running_loop().call_soon(self._send_together)
+        elif len(self._unsent) == ENOUGH:
+            self._send_together()  # the worker predicts these while we read on
 
     def _send_together(self) -> None:
-        """Write all that came in one turn of the loop at once: the worker wakes once, and predicts it together."""
+        """Write what came in one turn of the loop at once: the worker wakes once, and predicts it together."""
         unsent, self._unsent = self._unsent, []
-        if self._transport is not None:
+        if unsent and self._transport is not None:
             self._transport.writelines(unsent)
 
     async def ping(self) -> Answer | None:
