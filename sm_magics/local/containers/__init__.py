@@ -1,7 +1,8 @@
 """The containers that the embedded engine serves: which one an image is, and how to load its model.
 
 `find` names the container of an image URI; `Kind.load` gives the loaded model behind `contract.Container`. Nothing here
-imports numpy or xgboost: a worker that serves a model holds little more than Python and the model itself.
+imports numpy or xgboost: a worker that serves a model holds little more than Python and the model itself. The router
+only names containers: what they are is imported where one is loaded.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote, urlsplit
 
-from sm_magics.local.containers import linear_learner, xgboost, xgboost_library
 from sm_magics.local.containers.contract import Container, LoadError, Request, Response
 
 if TYPE_CHECKING:
@@ -43,8 +43,12 @@ class Kind:
     def preload(self) -> None:
         """Load what every worker needs, once, in the process that they are forked from. Starts no threads."""
         if self.name == "xgboost":
+            from sm_magics.local.containers import xgboost, xgboost_library  # noqa: F401, PLC0415 - see above
+
             with contextlib.suppress(LoadError):  # a worker that needs the missing library says so by itself
                 xgboost_library.library()
+        else:
+            from sm_magics.local.containers import linear_learner  # noqa: F401, PLC0415 - see above
 
     def load(self, model_dir: Path, environment: Mapping[str, str]) -> Container:
         """Load the model in `model_dir` as the container would with these environment variables.
@@ -55,7 +59,11 @@ class Kind:
             When the container could not load it; its text is what the container would log.
         """
         if self.name == "xgboost":
+            from sm_magics.local.containers import xgboost  # noqa: PLC0415 - see above
+
             return xgboost.load(model_dir, environment, self.version)
+        from sm_magics.local.containers import linear_learner  # noqa: PLC0415 - see above
+
         return linear_learner.load(model_dir)
 
 
