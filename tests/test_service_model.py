@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import gc
+import json
 import re
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -63,6 +66,40 @@ def test_pruning_keeps_all_that_the_operations_need():
     request = {"EndpointConfigName": "c", "ProductionVariants": [{"VariantName": "A", "InstanceType": "ml.m5.large"}]}
     assert list(pruned.check(pruned.input("CreateEndpointConfig"), request)) == []
     assert pruned.output("DeleteEndpoint") is None
+
+
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_part_of_a_document_is_what_the_whole_says(indent):
+    structure = {"type": "structure", "members": {"A": {"shape": "Text", "documentation": "{\\"}}}
+    document = {
+        "version": "2.0",
+        "metadata": {"targetPrefix": "S"},
+        "operations": {
+            "Do": {"name": "Do", "input": {"shape": "Asked"}},
+            "Undo": {"name": "Undo", "input": {"shape": "Other"}},
+            "Rest": {"name": "Rest"},
+        },
+        "shapes": {"Asked": structure, "Other": structure, "Text": {"type": "string"}, "Empty": {}},
+        "documentation": "}",
+    }
+    assert service_model._part(json.dumps(document, indent=indent), ("Do", "Rest")) == {
+        "metadata": document["metadata"],
+        "operations": {name: document["operations"][name] for name in ("Do", "Rest")},
+        "shapes": {name: document["shapes"][name] for name in ("Asked", "Text")},
+    }
+
+
+def test_a_part_leaves_nothing_of_the_whole_in_memory():
+    gc.disable()
+    tracemalloc.start()
+    try:
+        kept = service_model.load("sagemaker", ("DescribeEndpoint",))
+        now, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+    assert kept
+    assert now < 1e6
 
 
 @pytest.mark.parametrize("service", SERVED)

@@ -6,8 +6,7 @@ import sys
 
 import pytest
 
-from sm_magics.local import containers
-from sm_magics.local.containers import Kind, LoadError, find, resolved, whats_changed
+from sm_magics.local.containers import Kind, LoadError, find, resolved, whats_changed, xgboost_library
 
 REGISTRY = "683313688378.dkr.ecr.us-east-1.amazonaws.com/"
 
@@ -95,7 +94,7 @@ def test_preloading_without_xgboost_is_no_error(monkeypatch):
     def missing():
         raise LoadError("xgboost is not installed here")
 
-    monkeypatch.setattr(containers.xgboost_library, "library", missing)
+    monkeypatch.setattr(xgboost_library, "library", missing)
     Kind("xgboost", "3.0-5").preload()
     Kind("linear-learner", "1").preload()
 
@@ -108,6 +107,18 @@ containers.find("xgboost:1").preload()
 heavy = {"numpy", "pandas", "scipy", "xgboost", "sklearn", "botocore", "IPython"} & set(sys.modules)
 assert not heavy, heavy
 assert not os.path.exists("/proc/self/task") or len(os.listdir("/proc/self/task")) == 1
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_router_does_not_load_what_it_does_not_serve():
+    program = """
+import sys
+import sm_magics.local.process
+assert {name for name in sys.modules if name.startswith("sm_magics.local.containers.")} == {
+    "sm_magics.local.containers.contract"
+}
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

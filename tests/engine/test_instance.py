@@ -163,6 +163,20 @@ def test_what_comes_in_one_turn_of_the_loop_goes_out_at_once_and_in_order():
     assert asyncio.run(main()) == [b"0", b"1", b"2", b"3"]
 
 
+def test_a_batch_that_is_full_goes_out_while_the_router_still_reads():
+    async def main():
+        instance, _ = connected()
+        numbers = [b"%d" % number for number in range(2 * module.ENOUGH + 1)]
+        for each in numbers[:-1]:
+            instance.send(each, Waiter())
+        at_once = [*instance._transport.written]
+        instance.send(numbers[-1], Waiter())
+        await asyncio.sleep(0)
+        return at_once == numbers[:-1], instance._transport.written == numbers
+
+    assert asyncio.run(main()) == (True, True)
+
+
 def test_what_was_not_sent_when_an_instance_ends_was_not_started():
     async def main():
         instance, _ = connected()
