@@ -1,6 +1,7 @@
 """Whether a newcomer is worse than the variants that served before it: errors, latency, quality.
 
-Errors and latencies are CloudWatch's, of users' own requests; quality is measured by rows that are sent to both.
+Errors and latencies are CloudWatch's, of users' own requests from the first step on; an error is one of the server or
+of the model (5XX), and a row that is refused (4XX) is none. Quality is measured by rows that are sent to both.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.errors import CellError, InvokeError
-from sm_magics.metrics import Span, read
+from sm_magics.metrics import MEASURES, Span, read
 from sm_magics.nearest import did_you_mean
 
 if TYPE_CHECKING:
@@ -21,14 +22,26 @@ if TYPE_CHECKING:
     from sm_magics.connection import Connection
     from sm_magics.metrics import Used
 
-__all__ = ["Counts", "Guards", "Metered", "Quality", "check_every", "guards", "more_errors", "parse_guards", "slower"]
+__all__ = [
+    "Counts",
+    "Guards",
+    "Metered",
+    "Quality",
+    "check_every",
+    "check_steps",
+    "guards",
+    "more_errors",
+    "parse_guards",
+    "slower",
+]
 
 ERRORS, LATENCY = "errors", "latency"
 ALPHA = 0.01  # how likely all looks of all steps together take a newcomer that is no worse for one with more errors
 RATIO, LEAST_MS = 1.5, 5.0  # by which p99 is to be higher for a newcomer to be slower: times, and milliseconds
-LEAST_PERIODS = 3  # of CloudWatch's, which counts a request one to two minutes after it came
+LEAST_PERIODS = 4  # of CloudWatch's: one that the step begins in, two by which it is late, and one to be seen
 ENOUGH = 100  # requests that a p99 needs to say anything, and the others' errors in one step
-BEFORE_SECONDS, MINUTE = 300, 60  # how long before the first step the others' requests count; CloudWatch's period
+MINUTE = 60  # CloudWatch's period
+READ = [each for each in MEASURES if each.key == "invocations" or "errors" in each.key or each.key == "model_p99"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +87,7 @@ def check_every(connection: Connection, every: float, kinds: Sequence[str]) -> N
     Raises
     ------
     CellError
-        When it is no time, or less than three minutes where CloudWatch counts errors and latency by minutes.
+        When it is no time, or less than four minutes where CloudWatch counts errors and latency by minutes.
     """
     if every <= 0:
         told = f"--every {every:g}s leaves --guard {','.join(kinds)} no time in which to see anything"
@@ -84,6 +97,20 @@ def check_every(connection: Connection, every: float, kinds: Sequence[str]) -> N
         told = f"--every {every:g}s is too short for --guard {','.join(counted)}: CloudWatch counts by minutes, and"
         told += " tells of a request one to two minutes after it came, so that the guard would see nothing"
         raise CellError(told, hint=f"hold each share longer: --every {LEAST_PERIODS * connection.counts_every // 60}m")
+
+
+def check_steps(steps: Sequence[float], kinds: Sequence[str]) -> None:
+    """Raise when guards of these kinds would have nobody to compare with: the others get no requests from the first on.
+
+    Raises
+    ------
+    CellError
+        When the first step gives the newcomer all the traffic.
+    """
+    counted = [each for each in kinds if each in {ERRORS, LATENCY}]
+    if counted and steps[0] >= 100:  # noqa: PLR2004 - percent
+        told = f"--steps {steps[0]:g} leaves the others no requests, with which --guard {','.join(counted)} compares"
+        raise CellError(told, hint="begin with a smaller share: --steps 10,100")
 
 
 def more_errors(newcomer: Counts, others: Counts, alpha: float) -> str | None:
@@ -110,13 +137,23 @@ def slower(newcomer: Counts, others: Counts) -> str | None:
     return f"its p99 latency is {newcomer.p99:,.1f} ms, that of the others {others.p99:,.1f} ms"
 
 
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """From when on requests count, in seconds since the epoch, and what its minute had counted before that."""
+
+    at: float
+    newcomer: Counts
+    others: Counts
+
+
 class Metered:
     """Watches errors and latencies of one newcomer by CloudWatch's metrics.
 
-    A step's requests are those that are counted since `begin`. The others' are of the same time, where they are enough
-    in it, so that what goes wrong for all is not taken for the newcomer's; else all from five minutes before the first
-    step on, for the others may have no traffic any more. CloudWatch counts by minutes, so a latency may include what
-    came up to a minute before the step, and the others' are those of all the time.
+    Nothing counts that came before the first step. The newcomer's requests are those from the step on; the others' too,
+    where they are enough, so that what goes wrong for all is not taken for the newcomer's; else those from the first
+    step on, for in the last the others may have no traffic any more. Latencies of the others are all from the first
+    step on. Where CloudWatch counts by minutes, a step counts from the next full minute on; the engine counts at once,
+    but its latencies may be of requests from up to a minute before the step.
 
     Parameters
     ----------
@@ -142,34 +179,39 @@ class Metered:
         self._connection, self._endpoint = connection, endpoint
         self._newcomer, self._others = newcomer, others
         self._kinds, self._alpha, self._wall = kinds, ALPHA / looks, wall
-        self._first = wall() - BEFORE_SECONDS
-        self._began = wall()
-        self._earlier, self._others_earlier = Counts(0, 0), Counts(0, 0)
+        self._by_minutes = connection.counts_every >= MINUTE
+        self._marks: list[_Mark] = []  # of each step that began
 
     def begin(self) -> None:
         """Take note of what there was before the next step."""
-        self._began = self._wall()
-        mine, *theirs = self._read([self._newcomer, *self._others], self._first)
-        self._earlier, self._others_earlier = _counts([mine]), _counts(theirs)
+        at = self._wall()
+        mine, *theirs = self._read(at)
+        if self._by_minutes:
+            self._marks.append(_Mark(math.ceil(at / MINUTE) * MINUTE, Counts(0, 0), Counts(0, 0)))
+        else:
+            self._marks.append(_Mark(at, _counts([mine]), _counts(theirs)))
 
     def trouble(self) -> str | None:
         """Return what is worse in this step, None where nothing is."""
-        mine, *theirs = self._read([self._newcomer, *self._others], self._first)
-        counted, others = _counts([mine]), _counts(theirs)
-        here = _since(counted, self._earlier)
-        beside = _since(others, self._others_earlier)
+        here, beside = self._since(self._marks[-1])
+        others = beside if len(self._marks) == 1 else self._since(self._marks[0])[1]
         at_once = beside if beside.requests >= ENOUGH else others
         if ERRORS in self._kinds and (told := more_errors(here, at_once, self._alpha)):
             return told
-        if LATENCY in self._kinds:
-            (lately,) = self._read([self._newcomer], self._began)
-            return slower(Counts(here.requests, here.failed, lately.total["model_p99"]), others)
-        return None
+        return slower(here, others) if LATENCY in self._kinds else None
 
-    def _read(self, names: Sequence[str], since: float) -> tuple[Used, ...]:
+    def _since(self, mark: _Mark) -> tuple[Counts, Counts]:
+        """Return the newcomer's and the others' requests from a mark on."""
+        if self._wall() <= mark.at:
+            return Counts(0, 0), Counts(0, 0)
+        mine, *theirs = self._read(mark.at)
+        return _since(_counts([mine]), mark.newcomer), _since(_counts(theirs), mark.others)
+
+    def _read(self, since: float) -> tuple[Used, ...]:
         start = int(since // MINUTE) * MINUTE
         count = max(1, math.ceil((self._wall() - start) / MINUTE))
-        return read(self._connection, self._endpoint, names, Span(start, MINUTE, count))
+        names = [self._newcomer, *self._others]
+        return read(self._connection, self._endpoint, names, Span(start, MINUTE, count), READ)
 
 
 class Quality:
@@ -202,16 +244,27 @@ class Quality:
 
 
 def _since(counts: Counts, earlier: Counts) -> Counts:
-    return Counts(max(0, counts.requests - earlier.requests), max(0, counts.failed - earlier.failed))
+    return Counts(max(0, counts.requests - earlier.requests), max(0, counts.failed - earlier.failed), counts.p99)
 
 
 def _counts(used: Sequence[Used]) -> Counts:
     """Return the counts of some variants together; of their latencies the highest."""
-    failed = sum(max(each.errors, each.total["model_errors"] or 0.0) for each in used)
+    failed = sum(map(_failed, used))
     latencies = [each.total["model_p99"] for each in used]
     p99 = max((each for each in latencies if each is not None), default=None)
-    requests = sum(each.invocations for each in used)
+    requests = sum(_summed(each, "invocations") for each in used)
     return Counts(int(requests), min(int(failed), int(requests)), p99)
+
+
+def _failed(used: Used) -> float:
+    """Return how many requests failed by the server or the model: a model's errors are all but 2XX, so less the 4XX."""
+    by_model = _summed(used, "model_errors") - _summed(used, "errors_4xx")
+    return max(_summed(used, "errors_5xx"), by_model)
+
+
+def _summed(used: Used, key: str) -> float:
+    """Return the sum of the minutes: exactly those that were asked for, however the service cuts the whole."""
+    return sum(each or 0.0 for each in used.series[key])
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@ from __future__ import annotations
 import contextlib
 from collections import deque
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,7 +13,18 @@ from hypothesis import strategies as st
 from sm_magics import guard as module
 from sm_magics.errors import CellError, InvokeError
 from sm_magics.faults import Asked, Fault, carry_out
-from sm_magics.guard import Counts, Guards, Metered, Quality, check_every, guards, more_errors, parse_guards, slower
+from sm_magics.guard import (
+    Counts,
+    Guards,
+    Metered,
+    Quality,
+    check_every,
+    check_steps,
+    guards,
+    more_errors,
+    parse_guards,
+    slower,
+)
 from sm_magics.invoke import Target, invoke
 from sm_magics.metrics import Used
 
@@ -116,20 +128,33 @@ class TestTime:
     def test_where_cloudwatch_counts_by_minutes_less_than_three_are_refused(self, connection):
         aws = replace(connection, counts_every=60)
         with pytest.raises(
-            CellError, match="--every 179s is too short for --guard errors: CloudWatch counts"
+            CellError, match="--every 239s is too short for --guard errors: CloudWatch counts"
         ) as caught:
-            check_every(aws, 179.0, ("errors", "rmse"))
-        assert caught.value.hint == "hold each share longer: --every 3m"
-        check_every(aws, 180.0, ("errors", "latency"))
+            check_every(aws, 239.0, ("errors", "rmse"))
+        assert caught.value.hint == "hold each share longer: --every 4m"
+        check_every(aws, 240.0, ("errors", "latency"))
         check_every(aws, 1.0, ("rmse",))  # rows that are sent are measured at once
         check_every(connection, 0.05, ("errors",))
 
+    @pytest.mark.parametrize("kinds", [("errors",), ("rmse", "latency")])
+    def test_a_first_step_that_leaves_the_others_nothing_is_refused(self, kinds):
+        with pytest.raises(CellError, match="--steps 100 leaves the others no requests, with which --guard") as caught:
+            check_steps((100.0,), kinds)
+        assert "--steps 10,100" in caught.value.hint
+        check_steps((99.0, 100.0), kinds)
+        check_steps((100.0,), ("rmse",))
 
-def send(connection, name, data, variant, count):
-    body = ",".join(map(str, data[0][0])).encode()
+
+def send(connection, name, data, variant, count, wide=1):
+    body = ",".join(map(str, data[0][0])).encode() * wide
     for _ in range(count):
         with contextlib.suppress(InvokeError):
             invoke(connection, Target(name, variant), body)
+
+
+def used(requests, failed):
+    counted = {"invocations": requests, "errors_4xx": 0.0, "errors_5xx": failed, "model_errors": failed}
+    return Used("", {"model_p99": None}, {key: (value,) for key, value in counted.items()})
 
 
 class TestOnTheEngine:
@@ -140,20 +165,55 @@ class TestOnTheEngine:
         carry_out(connection, name, Asked("B", (Fault("5xx", "B", percentage=100.0),)))
         send(connection, name, data, "B", 3)
         watch.begin()
+        send(connection, name, data, "B", 3)
+        assert watch.trouble() is None  # the others' before the first step do not count
+        send(connection, name, data, "A", 30)
+        watch.begin()
         assert watch.trouble() is None
         send(connection, name, data, "B", 3)
         assert watch.trouble().startswith("3 of 3 requests to it failed, of those to the others 0 of 30")
         watch.begin()
         assert watch.trouble() is None
 
-    def test_what_goes_wrong_for_all_is_not_the_newcomer_s(self, monkeypatch):
-        def used(requests, failed):
-            total = {"invocations": requests, "errors_4xx": 0.0, "errors_5xx": failed, "model_errors": failed}
-            return Used("", {**total, "model_p99": None}, {})
+    def test_rows_that_are_refused_are_no_errors(self, deployer, connection, name, data):
+        deployer.run(name, TWO)
+        watch = Metered(connection, name, "B", ["A"], kinds=["errors"], looks=5)
+        watch.begin()
+        send(connection, name, data, "A", 30)
+        send(connection, name, data, "B", 30, wide=9)
+        with pytest.raises(InvokeError, match="answered 415"):
+            invoke(connection, Target(name, "B"), b"no number")
+        assert watch.trouble() is None
+        carry_out(connection, name, Asked("B", (Fault("5xx", "B", percentage=100.0),)))
+        send(connection, name, data, "B", 20)
+        assert watch.trouble().startswith("20 of 51 requests to it failed, of those to the others 0 of 30")
 
+    def test_where_minutes_are_counted_a_step_counts_from_the_next_full_one_on(self, monkeypatch):
+        now, spans = [1000.0], []
+
+        def read(_connection, _endpoint, _names, span, _measures):
+            spans.append((span.start, span.count))
+            return used(200.0, 40.0), used(1000.0, 0.0)
+
+        monkeypatch.setattr(module, "read", read)
+        aws = SimpleNamespace(counts_every=60)
+        watch = Metered(aws, "e", "B", ["A"], kinds=["errors", "latency"], looks=5, wall=lambda: now[0])
+        watch.begin()
+        assert watch.trouble() is None
+        now[0] = 1020.0
+        assert watch.trouble() is None
+        now[0] = 1130.0
+        assert "40 of 200 requests to it failed, of those to the others 0 of 1,000" in watch.trouble()
+        assert spans == [(960, 1), (1020, 2)]
+
+    def test_what_goes_wrong_for_all_is_not_the_newcomer_s(self, monkeypatch):
         looks = deque([(used(0.0, 0.0), used(10_000.0, 0.0))])
         monkeypatch.setattr(module, "read", lambda *_: looks[0])
-        watch = Metered(None, "e", "B", ["A"], kinds=["errors"], looks=5)
+        engine = SimpleNamespace(counts_every=10)
+        watch = Metered(engine, "e", "B", ["A"], kinds=["errors"], looks=5)
+        looks.appendleft((used(0.0, 0.0), used(0.0, 0.0)))
+        watch.begin()
+        looks.popleft()
         watch.begin()
         looks[0] = used(200.0, 40.0), used(11_000.0, 200.0)
         assert watch.trouble() is None

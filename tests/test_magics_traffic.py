@@ -57,6 +57,7 @@ class TestShares:
             ("B --steps 10,20 --guard speed", "there is no guard 'speed'"),
             ("B --steps 10,20 --guard rmse", "--guard rmse needs rows and true values"),
             ("B --steps 10,20 --every 0s --guard errors", "--every 0s leaves --guard errors no time"),
+            ("B --steps 100 --guard errors", "--steps 100 leaves the others no requests"),
             ("B --steps 10,20 --every 1000d", "--every 1000d: a share is held for 7d at most"),
             ("B --steps 10,20 --data $X", "--data says nothing here"),
             ("A=1 B=1 --guard errors", "--guard says nothing here"),

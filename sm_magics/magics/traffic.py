@@ -35,7 +35,7 @@ class TrafficMagics(DeployingMagics):
         argument("words", nargs="*", metavar="VARIANT=SHARE", help="the share of each variant; one alone with --steps"),
         argument("--steps", metavar="PERCENT", help="move a variant to these shares, one after another: 10,50,100"),
         argument("--every", type=duration, metavar="TIME", help="hold each share so long: 30s to 7d; 5m by default"),
-        argument("--guard", metavar="WHAT", help="back again when it gets worse by these: errors,latency,rmse"),
+        argument("--guard", metavar="WHAT", help="back again when it is worse by these: errors,latency,rmse"),
         argument("--data", metavar="$ROWS", help="rows to send to both in each step, for a guard of quality"),
         argument("--target", metavar="$VALUES", help="the true value of each of these rows"),
         flag("--dry-run", what="show what would be done, and do nothing"),
@@ -50,6 +50,8 @@ class TrafficMagics(DeployingMagics):
         With --steps 10,50,100 one variant's share rises to so many percent, and each is held for a while; the others
         divide the rest as they did. An interrupt ends that and leaves the traffic as it is. With --guard errors,
         latency or a metric of %%sm_compare, the newcomer is watched, and the traffic is moved back when it is worse.
+        errors are answers of 5XX and failures of the model; 4XX are not counted, nor what came before the first step.
+        On AWS a step counts from its next full minute on, for CloudWatch counts by minutes, one or two minutes late.
         """
         connection = self.session.connection()
         snapshot = find_endpoint(connection, given.name)
@@ -107,7 +109,7 @@ class TrafficMagics(DeployingMagics):
         from sm_magics.columns import check_columns
         from sm_magics.compare.exchange import Target
         from sm_magics.deploy import observe_endpoint
-        from sm_magics.guard import check_every, guards, parse_guards
+        from sm_magics.guard import check_every, check_steps, guards, parse_guards
         from sm_magics.shifting import LOOKS
         from sm_magics.spec import resolve
 
@@ -116,6 +118,7 @@ class TrafficMagics(DeployingMagics):
             return None
         kinds = parse_guards(given.guard)
         check_every(connection, course.every, kinds)
+        check_steps(course.steps, kinds)
         shares = observe_endpoint(connection, course.endpoint).shares
         weights = {name: share.weight for name, share in shares.items()}
         data, target = (
