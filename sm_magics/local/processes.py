@@ -43,13 +43,15 @@ class Processes:
         """Start the template, so that it is warm when the first worker is wanted."""
         ours, theirs = socket.socketpair()
         environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
-        with theirs:
+        with contextlib.ExitStack() as undo, theirs:
+            undo.enter_context(ours)
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "sm_magics.local.template"],
                 stdin=theirs.fileno(),
                 env=environment,
                 close_fds=True,
             )
+            undo.pop_all()
         ours.settimeout(0)
         self._control = ours
         asyncio.get_running_loop().add_reader(ours, self._hear, ours)

@@ -8,7 +8,6 @@ it die. When the socket ends, the engine is gone or done with this instance, and
 
 from __future__ import annotations
 
-import select
 from collections import Counter
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -27,12 +26,11 @@ if TYPE_CHECKING:
 
 __all__ = ["serve"]
 
-READ_SIZE = 256 * 1024
+READ_SIZE = 256 * 1024  # more than a socket holds: one call reads all that has arrived
 BAD_REQUEST = 400
 MOST_KINDS, MOST_SHOWN = 5, 1000  # of errors in one batch that the log tells apart, and bytes of each
 _INVOCATIONS = b"/invocations"
 _HEARD = (b"content-type", b"accept", b"x-amzn-sagemaker-custom-attributes")
-MOST_TOGETHER = 256  # requests of one batch; what is beyond waits for the next
 
 
 class Unloaded:
@@ -57,11 +55,6 @@ def serve(connection: socket.socket, load: Callable[[], Container], begun: memor
     connection.settimeout(None)
     while data := connection.recv(READ_SIZE):
         arrived = messages.feed(data)
-        while len(arrived) < MOST_TOGETHER and _more_waits(connection):
-            data = connection.recv(READ_SIZE)
-            if not data:
-                return
-            arrived += messages.feed(data)
         if arrived:
             begun[0] += len(arrived)
             connection.sendall(_answers(container, arrived))
@@ -86,10 +79,6 @@ def _log_errors(errors: Iterable[Response]) -> None:
     for (status, body), count in Counter((each.status, each.body) for each in errors).most_common(MOST_KINDS):
         text = " ".join(body[:MOST_SHOWN].decode(errors="replace").split())
         _log(f"ERROR an invocation was answered {status}: {text}" + (f" ({count} of these)" if count > 1 else ""))
-
-
-def _more_waits(connection: socket.socket) -> bool:
-    return bool(select.select([connection], [], [], 0)[0])
 
 
 def _answers(container: Container, arrived: Sequence[tuple[_Head, bytes]]) -> bytes:

@@ -208,6 +208,16 @@ def test_a_template_that_dies_is_replaced_and_who_waited_for_it_is_told(run, tmp
     run(test)
 
 
+def test_a_template_that_cannot_be_started_leaves_no_socket_open(monkeypatch):
+    made = []
+    pair = socket.socketpair
+    monkeypatch.setattr(sys, "executable", "/no/such/python")
+    monkeypatch.setattr(socket, "socketpair", lambda: made.extend(pair()) or made)
+    with pytest.raises(FileNotFoundError):
+        Processes().start()
+    assert [each.fileno() for each in made] == [-1, -1]
+
+
 def test_a_stop_ends_every_process(tmp_path):
     async def main():
         processes = Processes()
