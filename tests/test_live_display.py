@@ -5,9 +5,9 @@ import sys
 from dataclasses import replace
 from types import SimpleNamespace
 
-import ipywidgets
 import pytest
 from IPython import display as ipython_display
+from ipywidgets.widgets.widget import _instances
 
 from sm_magics.events import Called, Calling, Planned, Progress, Reached, Seen
 from sm_magics.live.display import FIRST_SHOWN_SECONDS, LIVE_LINES, UPDATE_SECONDS, Card, Lines, Nothing, choose
@@ -111,6 +111,11 @@ class Handle:
         self.updates.append(data)
 
 
+def widget_of(bundle):
+    """Return the widget that a front end would find."""
+    return _instances[bundle["application/vnd.jupyter.widget-view+json"]["model_id"]]
+
+
 @pytest.fixture
 def handle(monkeypatch):
     """Stand in for IPython's display handle, which needs a kernel; `shown` is what was displayed first."""
@@ -125,7 +130,7 @@ def place(request, handle, monkeypatch):
     if request.param == "output":
         monkeypatch.setitem(sys.modules, "ipywidgets", None)
         return lambda: (handle.updates or [handle.shown])[-1]["text/html"]
-    return lambda: handle.shown.value
+    return lambda: widget_of(handle.shown).value
 
 
 class TestCard:
@@ -207,9 +212,10 @@ class TestCard:
         card = Card(fake_clock.now)
         fake_clock.sleep(FIRST_SHOWN_SECONDS)
         card.show(seen())
-        assert isinstance(handle.shown, ipywidgets.HTML)
+        widget = widget_of(handle.shown)
+        assert (handle.raw, widget.comm is None) == (True, False)
         card.close()
-        assert handle.shown.comm is None
+        assert widget.comm is None
 
     def test_without_widgets_the_output_has_words_for_front_ends_without_html(self, handle, fake_clock, monkeypatch):
         monkeypatch.setitem(sys.modules, "ipywidgets", None)

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import ipywidgets
 
-from sm_magics.live.widgets import Written, alert, button, hear_at_once, row, walk
+from sm_magics.live.widgets import LIVE, Written, alert, button, hear_at_once, live_bundle, row, walk
 
 
 class Comm:
@@ -19,6 +19,14 @@ def test_what_is_the_same_is_not_sent_again():
         written.write(text)
     assert sent == ["a", "b"]
     assert "sm-live" in written.widget._dom_classes
+
+
+def test_what_is_shown_while_it_lives_has_nothing_to_show_afterwards():
+    widget = ipywidgets.HTML("<b>now</b>")
+    bundle = live_bundle(widget)
+    view = "application/vnd.jupyter.widget-view+json"
+    assert list(bundle) == ["text/plain", view, LIVE]  # of vendors' types VS Code takes the first that it can show
+    assert (bundle["text/plain"], bundle[view]["model_id"]) == ("", widget.model_id)
 
 
 def test_messages_go_to_the_shell_that_the_front_end_names():

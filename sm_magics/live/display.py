@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING, Any, Protocol
 
 from sm_magics.events import Called, Calling, Planned, Progress, Seen, Stepping
+from sm_magics.live.widgets import live_bundle
 from sm_magics.logs import Printed, plain
 from sm_magics.render import html, observed, watching
 from sm_magics.render.shown import bundle
@@ -94,7 +95,7 @@ class WidgetPlace:
         self._handle = DisplayHandle()
 
     def show(self) -> None:
-        self._handle.display(self._widget)
+        self._handle.display(live_bundle(self._widget), raw=True)
 
     def change(self, view: View) -> None:
         self._widget.value = html.render(view)

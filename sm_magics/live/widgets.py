@@ -10,7 +10,7 @@ from sm_magics.render import html as cards
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["LIVE", "Written", "alert", "button", "hear_at_once", "row", "style", "walk"]
+__all__ = ["LIVE", "Written", "alert", "button", "hear_at_once", "live_bundle", "row", "style", "walk"]
 
 LIVE = "application/vnd.sm-magics.live+json"  # marks an output for the extension of JupyterLab: show it while it lives
 # The class `jupyter-widgets-disconnected` is put on by the front end itself, when the kernel is gone or restarted.
@@ -95,6 +95,11 @@ def row(*children: Any, label: str = "") -> Any:
     if label:
         made.tooltip = label
     return made
+
+
+def live_bundle(widget: Any) -> dict[str, Any]:
+    """Return the bundle that shows a widget while it lives, and nothing where a notebook is opened again without it."""
+    return {**widget._repr_mimebundle_(), LIVE: {}, "text/plain": ""}
 
 
 def alert(text: str) -> str:

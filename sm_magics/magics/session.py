@@ -161,10 +161,10 @@ class Session:
         def show(bundle: Mapping[str, str]) -> None:
             from IPython.display import display
 
-            from sm_magics.live.widgets import LIVE
+            from sm_magics.live.widgets import live_bundle
 
             display(bundle, raw=True)
-            display({**made().widget._repr_mimebundle_(), LIVE: {}, "text/plain": ""}, raw=True)
+            display(live_bundle(made().widget), raw=True)
 
         return show
 

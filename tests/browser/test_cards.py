@@ -10,6 +10,7 @@ import pytest
 from frontend import ACTIVE, MS, as_a_file, pictures
 from playwright.sync_api import expect
 
+LOOKED_FOR_MS = 2500  # what ipywidgets does not find it complains of only then
 GUARDED = """%%sm_endpoint {}
 variants:
   A: {{model: {}}}
@@ -66,6 +67,21 @@ def test_a_rollout_shows_its_phases_and_a_rollback_its_cause(open_cells, deploye
     pictures(opened, "rollback")
     opened.begin(3)
     opened.sees(3, "InService")
+
+
+def test_a_notebook_that_was_saved_while_a_cell_waited_is_opened_again_without_its_kernel(
+    open_cells, open_page, front_end, cell, paused, name
+):
+    opened = open_cells(cell, name=f"{name}.ipynb")
+    with paused():
+        opened.begin(1)
+        expect(opened.cell(1).locator(".jupyter-widgets .sm-card")).to_contain_text("Creating", timeout=MS)
+        opened.save()
+        opened.shut_down()
+    again = open_page(f"{name}.ipynb", front_end)
+    again.page.wait_for_timeout(LOOKED_FOR_MS)
+    expect(again.outputs(1)).to_have_count(1)
+    expect(again.outputs(1)).to_have_text("")
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from frontend import MS
+from frontend import ACTIVE, MS
 from playwright.sync_api import expect
 
 from sm_magics.live.widgets import style
@@ -51,6 +51,22 @@ def test_a_panel_shows_while_its_cell_goes_on(open_cells, served):
     expect(opened.cell(1).locator(".jp-InputPrompt")).to_contain_text("[*]")
     opened.interrupt()
     opened.sees(1, "KeyboardInterrupt")
+
+
+def test_a_kernel_that_is_restarted_before_it_says_whether_it_has_the_panel(open_cells, served):
+    opened = open_cells(f"%sm_panel {served}", "import time\ntime.sleep(600)", name="restarted.ipynb")
+    opened.begin(1)
+    expect(opened.cell(1).locator(".sm-panel .sm-live")).to_contain_text("InService", timeout=MS)
+    opened.begin(2)
+    opened.save()
+    opened.do("application:close")
+    opened.do("docmanager:open", path="restarted.ipynb")
+    expect(opened.page.get_by_text("As it was when")).to_be_visible(timeout=MS)  # the kernel is busy
+    opened.page.wait_for_function(f"() => {ACTIVE}?.sessionContext?.session?.kernel?.connectionStatus === 'connected'")
+    opened.restart()
+    opened.until_idle()
+    expect(opened.page.get_by_text("As it was when")).to_be_visible()
+    expect(opened.page.get_by_text("Error")).to_have_count(0)
 
 
 PLACES = {

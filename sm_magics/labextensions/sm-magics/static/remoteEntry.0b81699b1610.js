@@ -150,8 +150,8 @@
     const kernel = sessionContext.session?.kernel;
     if (!kernel) return false;
     if (kernel.hasComm(id)) return true; // seen on this page: a kernel that is busy answers no question
-    const { content } = await kernel.requestCommInfo({ target_name: "jupyter.widget" });
-    return id in (content.comms ?? {});
+    const answer = await kernel.requestCommInfo({ target_name: "jupyter.widget" }).catch(() => null); // it ended meanwhile
+    return id in (answer?.content.comms ?? {});
   }
 
   function nameHandles(panel) {
