@@ -71,6 +71,11 @@ class Stepping:
         return tuple(each for each in self.steps if each > self.percent)
 
     @property
+    def how_it_stays(self) -> str:
+        """What an interrupt leaves."""
+        return f"stopped stepping; variant '{self.variant}' stays at {self.percent:g} % of the traffic"
+
+    @property
     def how_to_go_on(self) -> str:
         """What to do after an interrupt."""
         steps = ",".join(f"{each:g}" for each in self.to_come)
@@ -99,6 +104,40 @@ class Progress:
         return (self.total - self.done) / self.rate if self.total is not None and self.rate else None
 
 
+@dataclass(frozen=True, slots=True)
+class Loading:
+    """How far a load is: requests that came to an end, how many were lost and why most often, of its time so far.
+
+    Times are in seconds; `p50` and `p99` are latencies, None before the first answer.
+    """
+
+    endpoint: str
+    sent: int
+    lost: int
+    seconds: float
+    whole: float
+    p50: float | None = None
+    p99: float | None = None
+    error: str = ""
+
+    @property
+    def rate(self) -> float:
+        """Requests a second so far."""
+        return self.sent / self.seconds if self.seconds else 0.0
+
+    @property
+    def how_it_stays(self) -> str:
+        """What an interrupt leaves."""
+        return (
+            f"stopped waiting; the load on endpoint '{self.endpoint}' goes on by itself, {self.sent:,} requests so far"
+        )
+
+    @property
+    def how_to_go_on(self) -> str:
+        """What to do after an interrupt."""
+        return f"%sm_load {self.endpoint} shows it, %sm_load {self.endpoint} stop ends it"
+
+
 Event = Planned | Calling | Called | Seen | Reached | Stepping
 
 
@@ -110,8 +149,8 @@ def interrupted(happened: Sequence[object]) -> tuple[str, str]:
     in_steps = any(isinstance(each, Stepping) for each in happened)
     from_there = f"run the cell again{', with the steps that are left,' if in_steps else ''} to go on from there"
     match happened[-1] if happened else None:
-        case Stepping() as at:
-            return f"stopped stepping; variant '{at.variant}' stays at {at.percent:g} % of the traffic", at.how_to_go_on
+        case (Stepping() | Loading()) as at:
+            return at.how_it_stays, at.how_to_go_on
         case Seen(earlier=True):
             told = "stopped waiting; a change that was asked for before goes on by itself"
             return f"{told}, and of this cell {done} was done", "run the cell again"

@@ -240,7 +240,7 @@ class Quality:
         except InvokeError as error:
             return error.message if error.variant == self._newcomer else None  # no reason to go back to who is dead
         verdict = compare(wanted).verdict
-        return None if verdict.best in {None, self._newcomer} else verdict.sentence
+        return None if verdict.best in {None, self._newcomer} else " ".join([verdict.sentence, *verdict.cautions])
 
 
 def _since(counts: Counts, earlier: Counts) -> Counts:

@@ -41,6 +41,16 @@ class TestTally:
         assert max(map(len, tally.errors)) == 300
         assert tally.percentile(0.5) is None
 
+    @given(st.lists(st.text("ab", min_size=1, max_size=50), min_size=1, max_size=80))
+    def test_a_long_error_is_cut_at_a_word(self, words):
+        tally = Tally()
+        tally.add(outcome(refusal=refused(" ".join(words))), 0)
+        (told,), whole = tally.errors, f"ModelError: InvokeEndpoint: {' '.join(words)}"
+        assert len(told) <= 300
+        if told != whole:
+            assert len(whole) > 300
+            assert whole.startswith(told.removesuffix("…") + " ")
+
     @given(st.lists(st.floats(1e-5, 100), min_size=1, max_size=50), st.sampled_from([0.01, 0.5, 0.9, 0.99, 1.0]))
     def test_a_percentile_is_that_of_the_latencies_to_a_hundredth(self, latencies, share):
         tally = Tally()
@@ -77,6 +87,58 @@ class TestLoad:
         assert not load.running
         assert load.tally.sent == 0
         assert not [each for each in threading.enumerate() if each.name.startswith("sm_magics")]
+
+    def test_it_knows_whether_it_was_stopped_and_after_how_long(self):
+        now, far = [10.0], threading.Event()
+
+        def sends(_connection, _target, requests, until, **_):
+            for request, _ in zip(requests, range(3), strict=False):
+                yield outcome(number=request.number)
+                now[0] += 1.0
+            far.set()
+            until.wait()
+
+        load = Load(None, TARGET, [b"1"], rate=1, seconds=100, sending=sends, clock=lambda: now[0])
+        far.wait()
+        load.stop()
+        assert (load.stopped, load.elapsed, load.tally.sent) == (True, 3.0, 3)
+        over = Load(None, TARGET, [b"1"], rate=1, seconds=1, sending=lambda *_, **__: iter(()), clock=lambda: now[0])
+        over.wait()
+        over.stop()
+        assert not over.stopped
+
+    def test_it_is_watched_to_its_end_a_few_times_a_second(self):
+        with Server(lambda _: Reply(latency=0.01)) as server:
+            load = Load(connect(server.url), TARGET, [b"1"], rate=50, seconds=0.6)
+            seen = list(load.watch())
+            assert not load.running
+        assert [each.sent for each in seen] == sorted(each.sent for each in seen)
+        assert seen[-1].sent == load.tally.sent
+        assert (seen[-1].endpoint, seen[-1].whole, seen[-1].lost, seen[-1].error) == ("boston", 0.6, 0, "")
+        assert 0 < seen[-1].p50 <= seen[-1].p99
+        assert len(seen) < 10
+
+    def test_watching_may_have_an_end_and_raises_what_kept_it_from_sending(self):
+        with Server(lambda _: Reply()) as server:
+            load = Load(connect(server.url), TARGET, [b"1"], rate=10, seconds=3600)
+            assert len(list(load.watch(0.01))) >= 2
+            assert load.running
+            load.stop()
+
+        def broken(*_, **__):
+            raise refused("no credentials")
+            yield
+
+        with pytest.raises(ServiceError, match="no credentials"):
+            list(Load(None, TARGET, [b"1"], rate=10, seconds=1, sending=broken).watch())
+
+    def test_why_requests_are_lost_most_often_is_told(self):
+        def loses(*_, **__):
+            yield from (outcome(refusal=refused(each)) for each in ("a", "b", "b"))
+
+        load = Load(None, TARGET, [b"1"], rate=10, seconds=1, sending=loses)
+        load.wait()
+        assert (load.now().lost, load.now().error) == (3, "ModelError: InvokeEndpoint: b")
 
     def test_where_the_endpoint_falls_behind_it_ends_with_its_time(self):
         now = [0.0]

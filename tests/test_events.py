@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sm_magics.events import Called, Calling, Planned, Reached, Seen, Stepping, interrupted
+from sm_magics.events import Called, Calling, Loading, Planned, Reached, Seen, Stepping, interrupted
 from sm_magics.plan import Action, Plan
 from sm_magics.watch import Snapshot
 
@@ -51,6 +51,13 @@ def test_an_interrupt_says_what_was_done_and_what_goes_on(happened, told):
     what, how = interrupted(happened)
     assert what == told
     assert "run the cell again" in how
+
+
+def test_who_waited_for_a_load_is_told_that_it_goes_on():
+    assert interrupted([Loading("boston", 1200, 0, 5.0, 60.0)]) == (
+        "stopped waiting; the load on endpoint 'boston' goes on by itself, 1,200 requests so far",
+        "%sm_load boston shows it, %sm_load boston stop ends it",
+    )
 
 
 class TestSteps:

@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sm_magics import guard as module
+from sm_magics.compare.verdict import Verdict
 from sm_magics.errors import CellError, InvokeError
 from sm_magics.faults import Asked, Fault, carry_out
 from sm_magics.guard import (
@@ -244,6 +245,14 @@ class TestOnTheEngine:
             assert worse.trouble() is None
         better.begin()
         assert better.trouble() is None
+
+    def test_what_was_to_be_careful_about_is_told_with_the_verdict(self, monkeypatch):
+        found = Verdict("better", "A is better.", best="A", cautions=("No answer: B for 9 of 60 rows.",))
+        monkeypatch.setattr("sm_magics.compare.asked.asked", lambda *_: SimpleNamespace(progress=iter(())))
+        monkeypatch.setattr("sm_magics.compare.asked.compare", lambda _: SimpleNamespace(verdict=found))
+        watch = Quality(None, {}, "B")
+        watch.begin()
+        assert watch.trouble() == "A is better. No answer: B for 9 of 60 rows."
 
     def test_rows_without_their_truths_are_refused_before_anything_is_moved(self, connection, served, data):
         weights = {"Linear-Model": 4.0, "XGB-Model": 1.0}

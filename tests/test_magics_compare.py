@@ -265,9 +265,11 @@ def test_code_outside_of_cells_keeps_what_was_measured_until_an_interrupt_too(bo
 
 def test_an_iterator_of_more_rows_than_truths_is_told(book, served):
     book.variables.update({"stream": iter(book.variables["X"][:30].tolist()), "few": book.variables["y"][:20]})
-    found = book.run(f"%sm_compare {served} --data $stream --target $few --metric rmse").result
+    ran = book.run(f"%sm_compare {served} --data $stream --target $few --metric rmse")
+    found = ran.result
     assert found.comparison.rows == 20
     assert "--data has more rows than --target has values, 20" in " ".join(found.verdict.cautions)
+    assert all(each in " ".join(ran.shown.split()) for each in found.verdict.cautions)
     book.variables["stream"] = iter(book.variables["X"][:30].tolist())
     found = book.run(f"%sm_compare {served} --data $stream --target $few --metric rmse --rows 20").result
     assert found.verdict.cautions == ()  # so many were asked for

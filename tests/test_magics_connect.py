@@ -47,7 +47,7 @@ def test_a_state_directory_stays_the_same_wherever_the_notebook_goes(notebook, t
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("%sm_connect moon", "invalid choice: 'moon'"),
+        ("%sm_connect moon", "'moon' is none of "),
         ("%sm_connect local --role arn:aws:iam::1:role/r", "it belongs to %sm_connect aws"),
         ("%sm_connect local --bucket b", "it belongs to %sm_connect aws"),
         ("%sm_connect aws --role arn:aws:iam::1:role/r --state /x", "it belongs to %sm_connect local"),

@@ -65,7 +65,7 @@ def test_quiet_shows_nothing_and_returns_the_rows(notebook, served):
         ("%sm_invoke boston --data $nowhere", "$nowhere is not defined"),
         ("%sm_invoke boston --data $X --expect $z", "$z is not defined"),
         ("%sm_invoke boston --data $X --rows 0", "send at least 1 row"),
-        ("%sm_invoke boston --data $X --rows many", "invalid int value: 'many'"),
+        ("%sm_invoke boston --data $X --rows many", "--rows: 'many' is no whole number"),
         ("%sm_invoke boston --data $linear", "--data takes rows, not a LinearRegression"),
         ("%sm_invoke boston --data $X --content-type application/json", "use a %%sm_invoke cell"),
         ("%sm_invoke boston --data $X --expect $short", "--expect has 1 values for 10 rows"),

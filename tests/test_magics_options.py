@@ -26,6 +26,9 @@ from sm_magics.magics.options import (
 @name("the thing")
 @flag("--dry-run", what="do nothing")
 @argument("--data", help="rows")
+@argument("--rps", type=float, metavar="N", help="requests a second")
+@argument("--rows", type=int, metavar="N", help="send N rows, 10 %% of them")
+@argument("--better", choices=["lower", "higher"])
 @waiting
 @quiet
 @output
@@ -69,6 +72,10 @@ def test_a_line_is_read_word_by_word():
     assert (given.name, given.dry_run, given.timeout, given.out, given.quiet) == ("boston", True, 300.0, "result", True)
 
 
+def test_a_negative_number_is_the_value_of_the_option_before_it():
+    assert given_by("boston --rps -1.5 --rows -2").rps == -1.5
+
+
 def test_what_is_not_given_is_not_set():
     given = given_by("boston")
     assert (given.dry_run, given.wait, given.timeout, given.out, given.quiet) == (False, None, None, None, False)
@@ -105,11 +112,26 @@ def test_a_word_comes_as_it_was_written_and_an_expression_keeps_its_quotes(word,
         ("boston --zzzzzz", "unrecognized arguments: --zzzzzz", "%sm_thing"),
         ("boston extra", "unrecognized arguments: extra", "%sm_thing"),
         ("boston --dry", "unrecognized arguments: --dry", "did you mean --dry-run?"),
-        ("boston --timeout soon", "'soon' is no duration", "%sm_thing"),
-        ("boston --timeout", "expected one argument", "%sm_thing"),
-        ("boston -o 2x", "'2x' is no name for a variable", "%sm_thing"),
-        ("boston -o class", "'class' is no name for a variable", "%sm_thing"),
-        ("boston -o a.b", "'a.b' is no name for a variable", "%sm_thing"),
+        (
+            "boston --timeout soon",
+            "--timeout: 'soon' is no duration; write 30s, 5m or 1h",
+            "--timeout TIME: wait at most",
+        ),
+        (
+            "boston --timeout -1s",
+            "--timeout: '-1s' is no duration; write 30s, 5m or 1h",
+            "--timeout TIME: wait at most",
+        ),
+        ("--timeout -.5s boston", "--timeout: '-.5s' is no duration", "--timeout TIME: wait at most"),
+        ("boston --timeout", "--timeout: it needs a value", "--timeout TIME: wait at most"),
+        ("boston --timeout --quiet", "--timeout: it needs a value", "--timeout TIME: wait at most"),
+        ("boston --rps abc", "--rps: 'abc' is no number", "--rps N: requests a second"),
+        ("boston --rows 1.5", "--rows: '1.5' is no whole number", "--rows N: send N rows, 10 % of them"),
+        ("boston --better best", "--better: 'best' is none of lower, higher", "--better lower|higher"),
+        ("boston --data", "--data: it needs a value", "--data VALUE: rows"),
+        ("boston -o 2x", "--out: '2x' is no name for a variable", "--out VARIABLE: keep"),
+        ("boston -o class", "'class' is no name for a variable", "--out VARIABLE: keep"),
+        ("boston -o a.b", "'a.b' is no name for a variable", "--out VARIABLE: keep"),
         ("'boston", "no closing quotation", "close the quote: 'boston"),
         ('boston --data "a', "no closing quotation", "close the quote"),
     ],

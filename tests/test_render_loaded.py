@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from sm_magics.compare.exchange import Outcome, Request, Target
 from sm_magics.compare.load import Tally
 from sm_magics.errors import ServiceError
+from sm_magics.events import Loading
 from sm_magics.render import html, loaded, text
 from sm_magics.render.view import Picture
 
@@ -28,8 +29,12 @@ def tally_of(*counts, lost=()):
     return tally
 
 
-def shown(tally=None, *, running=False, failure=None, pictures=False, variant=None):
+SEEN = Loading("boston", 1500, 12, 30.0, 60.0, 0.0102, 0.25, "ModelError: boom")
+
+
+def shown(tally=None, *, running=False, failure=None, pictures=False, variant=None, elapsed=0.1, stopped=False):
     made = SimpleNamespace(target=Target("boston", variant), rate=50.0, seconds=60.0, running=running, failure=failure,
+                           elapsed=elapsed, stopped=stopped, count=3000, now=lambda: SEEN,
                            tally=tally or Tally())  # fmt: skip
     return loaded.load(made, pictures=pictures)
 
@@ -44,6 +49,32 @@ def test_while_it_goes_on_the_card_says_how_to_look_at_it_and_end_it_and_no_more
     assert "running" in told
     assert "%sm_load boston stop ends it" in told
     assert "answered" not in told
+
+
+LIVE = "sent 1,500 a second 50.0 answered 1,488 errors 12, most often: ModelError: boom latency p50 10.2 ms"
+
+
+def test_once_it_has_gone_on_for_a_while_the_card_says_how_far_it_is():
+    told = words(shown(running=True, elapsed=30.0))
+    assert f"{LIVE} latency p99 250.0 ms" in told
+    assert "%sm_load boston stop ends it" in told
+
+
+def test_while_it_is_waited_for_a_card_and_a_line_say_how_far_it_is():
+    told = words(loaded.progress(SEEN))
+    assert "Load on boston · running" in told
+    assert "█████░░░░░ 50 % of 1m" in told
+    assert f"{LIVE} latency p99 250.0 ms" in told
+    assert loaded.summary(SEEN) == "load on boston: 50 % of 1m"
+    told = words(loaded.progress(Loading("boston", 0, 0, 0.0, 60.0)))
+    assert "sent 0 a second 0.0 answered 0 errors 0 latency p50 – latency p99 –" in told
+
+
+def test_one_that_was_stopped_says_so_and_after_how_much():
+    told = words(shown(tally_of(("A", 0, 30)), stopped=True, elapsed=12.3))
+    assert "Stopped early, after 12s of 1m: 30 of 3,000 requests had come to an end." in told
+    assert "Stopped early" not in words(shown(tally_of(("A", 0, 30)), elapsed=60.0))
+    assert "Nothing was answered before it was stopped after 200ms of 1m." in words(shown(stopped=True, elapsed=0.2))
 
 
 def test_afterwards_it_says_what_became_of_it():

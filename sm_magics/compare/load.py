@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from sm_magics.compare.exchange import Request
 from sm_magics.compare.replay import replay
+from sm_magics.events import Loading
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,8 @@ __all__ = ["MOST_ROWS", "Load", "Tally"]
 
 MOST_ROWS = 10_000  # of the data that a load goes over and over again
 MOST_CONNECTIONS = 256
+LOOK_SECONDS = 0.25  # between two looks at a load that is waited for
+MOST_CHARACTERS, LONGEST_WORD = 300, 60  # of an error; a longer word is cut, too
 _STEP = math.log(1.01)  # latencies are kept to a hundredth, so that a day of them takes no more room than a minute
 
 
@@ -65,7 +68,7 @@ class Tally:
         else:
             self.lost += 1
             self.lost_at[second] += 1
-            self.errors[outcome.error[:300]] += 1
+            self.errors[_cut(outcome.error)] += 1
 
     def percentile(self, share: float) -> float | None:
         """Return the latency in seconds that this share of the answered requests did not exceed, None for none."""
@@ -98,6 +101,8 @@ class Load:
     ----------
     tally
         What became of the requests so far.
+    stopped
+        Whether it was ended before its time.
     """
 
     def __init__(  # noqa: PLR0913 - what to send, where to, and how much of it
@@ -114,10 +119,12 @@ class Load:
         self.target, self.rate, self.seconds = target, rate, seconds
         self.tally = Tally()
         self.failure: Exception | None = None
+        self.stopped = False
         self._connection = connection
         self._sending, self._clock = sending, clock
         self._stop = threading.Event()
         self.count = max(1, round(rate * seconds))
+        self._began, self._ended = clock(), math.nan
         requests = self._requests(itertools.cycle(bodies))
         self._thread = threading.Thread(target=self._run, args=(requests,), name="sm_magics load", daemon=True)
         self._thread.start()
@@ -127,8 +134,21 @@ class Load:
         """Whether it goes on."""
         return self._thread.is_alive()
 
+    @property
+    def elapsed(self) -> float:
+        """For how many seconds it has gone on, or went on."""
+        return (self._clock() if math.isnan(self._ended) else self._ended) - self._began
+
+    def now(self) -> Loading:
+        """Return how far it is."""
+        tally, errors = self.tally, self.tally.errors.copy()
+        error = max(errors, key=errors.__getitem__, default="")
+        times = tally.percentile(0.5), tally.percentile(0.99)
+        return Loading(self.target.endpoint, tally.sent, tally.lost, self.elapsed, self.seconds, *times, error)
+
     def stop(self) -> None:
         """End it; what is under way is given up, and not counted."""
+        self.stopped = self.stopped or self.running
         self._stop.set()
         self._thread.join()
 
@@ -144,6 +164,21 @@ class Load:
         if self.failure is not None:
             raise self.failure
 
+    def watch(self, timeout: float | None = None) -> Iterator[Loading]:
+        """Wait, and yield how far it is, a few times a second.
+
+        Raises
+        ------
+        SmError
+            As `wait`.
+        """
+        ends = math.inf if timeout is None else self._clock() + timeout
+        yield self.now()
+        while self.running and self._clock() < ends:
+            self._thread.join(min(LOOK_SECONDS, max(ends - self._clock(), 0.0)))
+            yield self.now()
+        self.wait(0)
+
     def _requests(self, bodies: Iterator[bytes]) -> Iterator[Request]:
         """Yield as many as are due in its time; where answers come slower than that, none after it."""
         ends = self._clock() + self.seconds
@@ -153,14 +188,24 @@ class Load:
             yield Request(number, body)
 
     def _run(self, requests: Iterator[Request]) -> None:
-        began = self._clock()
         connections = min(MOST_CONNECTIONS, max(8, math.ceil(self.rate)))
         options = {"concurrency": connections, "rate": self.rate, "until": self._stop}
         try:
             for outcome in self._sending(self._connection, self.target, requests, **options):
-                self.tally.add(outcome, int(self._clock() - began))
+                self.tally.add(outcome, int(self._clock() - self._began))
         except Exception as error:  # noqa: BLE001 - a thread has nobody else to tell
             self.failure = error
+        finally:
+            self._ended = self._clock()
+
+
+def _cut(text: str) -> str:
+    """Return the beginning of a long text, up to the end of a word."""
+    if len(text) <= MOST_CHARACTERS:
+        return text
+    kept = text[: MOST_CHARACTERS - 1]
+    words = kept.rstrip() if text[len(kept)].isspace() else kept.rpartition(" ")[0].rstrip()
+    return f"{words if len(kept) - len(words) <= LONGEST_WORD else kept}…"
 
 
 def _running(counted: Counter[int]) -> tuple[list[int], list[int]]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING, Any, Protocol
 
-from sm_magics.events import Called, Calling, Planned, Progress, Seen, Stepping
+from sm_magics.events import Called, Calling, Loading, Planned, Progress, Seen, Stepping
 from sm_magics.live.widgets import live_bundle
 from sm_magics.logs import Printed, plain
-from sm_magics.render import html, observed, watching
+from sm_magics.render import html, loaded, observed, watching
 from sm_magics.render.shown import bundle
 
 if TYPE_CHECKING:
@@ -150,6 +150,8 @@ def _view(event: object) -> View | None:
             from sm_magics.render import compared  # with numpy, which only a comparison needs
 
             return compared.progress(event)
+        case Loading():
+            return loaded.progress(event)
         case Stepping():
             return watching.stepping(event)
         case _:
@@ -174,6 +176,8 @@ def told(event: object) -> str:  # noqa: PLR0911 - a line for each kind
             from sm_magics.render import compared
 
             return compared.summary(event)
+        case Loading():
+            return loaded.summary(event)
         case Stepping():
             return watching.held(event)
         case Printed(_, new):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.magic import magics_class
@@ -41,23 +42,26 @@ class LoadMagics(SmMagics):
         """Send a steady stream of requests to an endpoint in the background; show what became of them.
 
         The cell returns at once. With a name alone it shows the last load on that endpoint, and `stop` ends it.
+        The result's wait() shows how far it is until it is over.
         """
         from sm_magics.results import Loaded
 
         last = self.session.loads.get(given.name)
+        follow = partial(self.session.follow, given=given)
         if given.data is None:
             if last is None:
                 hint = "add --data $rows to start one"
                 raise CellError(f"there is no load on endpoint '{given.name}'", hint=hint)
             refuse(given, "it goes with --data", rps=None, seconds=None, variant=None, content_type="text/csv")
-            return Loaded(last).stop() if given.word == "stop" else Loaded(last)
+            shown = Loaded(last, follow=follow)
+            return shown.stop() if given.word == "stop" else shown
         if given.word is not None:
             raise CellError("--data starts a load, and stop ends one", hint="keep one of the two")
         if last is not None and last.running:
             told = f"a load is on endpoint '{given.name}' already"
             raise CellError(told, hint=f"%sm_load {given.name} stop ends it")
         started = self.session.loads[given.name] = self._start(given)
-        return Loaded(started)
+        return Loaded(started, follow=follow)
 
     def _start(self, given: argparse.Namespace) -> Any:
         from sm_magics.columns import check_columns

@@ -37,6 +37,9 @@ __all__ = [
 ]
 
 _EXPRESSION = re.compile(r"""(?<!["'])\$\{[^}]*\}""")  # whose quotes are its own
+_OF_ARGUMENT = re.compile(r"argument ([^:]+): (.+)", re.DOTALL)  # as argparse says which one is wrong
+_NO_NUMBER = re.compile(r"invalid (int|float) value: (.+)", re.DOTALL)
+_NO_CHOICE = re.compile(r"invalid choice: (.+) \(choose from .+\)", re.DOTALL)
 _DEFAULT = "by default as %%sm_config says"
 
 
@@ -122,9 +125,9 @@ def parse(magic: Any, line: str) -> argparse.Namespace:
     if "--wait" in words and "--no-wait" in words:
         raise CellError("--wait and --no-wait say the opposite of each other", hint="keep one of the two")
     try:
-        given: argparse.Namespace = parser.parse_intermixed_args(words)  # options may stand between words
+        given: argparse.Namespace = parser.parse_intermixed_args(_joined(parser, words))  # options may be between words
     except UsageError as error:
-        raise CellError(str(error), hint=_hint(parser, words)) from None
+        raise _refused(parser, words, str(error)) from None
     return given
 
 
@@ -137,6 +140,38 @@ def _variable(text: str) -> str:
     if not text.isidentifier() or keyword.iskeyword(text):
         raise argparse.ArgumentTypeError(f"'{text}' is no name for a variable")
     return text
+
+
+def _joined(parser: argparse.ArgumentParser, words: list[str]) -> list[str]:
+    """Return the words with negative values joined to their options: `--every -1s` is no time, and `-1s` no option."""
+    takes = {name for action in parser._actions if action.nargs is None for name in action.option_strings}  # noqa: SLF001
+    joined: list[str] = []
+    for word in words:
+        if joined and joined[-1] in takes and joined[-1].startswith("--") and re.match(r"-[\d.]", word):
+            joined[-1] += f"={word}"
+        else:
+            joined.append(word)
+    return joined
+
+
+def _refused(parser: argparse.ArgumentParser, words: list[str], told: str) -> CellError:
+    """Return what argparse says as an error of ours: where one option is wrong, with what that one takes."""
+    found = _OF_ARGUMENT.fullmatch(told)
+    named = {"/".join(each.option_strings) or each.metavar or each.dest: each for each in parser._actions}  # noqa: SLF001
+    action = None if found is None else named.get(found[1])
+    if found is None or action is None:
+        return CellError(told, hint=_hint(parser, words))
+    why = found[2]
+    if number := _NO_NUMBER.fullmatch(why):
+        why = f"{number[2]} is no {'whole ' if number[1] == 'int' else ''}number"
+    elif choice := _NO_CHOICE.fullmatch(why):
+        why = f"{choice[1]} is none of {', '.join(map(str, action.choices or ()))}"
+    elif why == "expected one argument":
+        why = "it needs a value"
+    name = action.option_strings[-1] if action.option_strings else ""
+    takes = f"{name} {action.metavar or '|'.join(map(str, action.choices or ())) or 'VALUE'}".strip()
+    about = "" if action.help is None else f": {action.help.replace('%%', '%')}"
+    return CellError(f"{name or action.metavar}: {why}", hint=takes + about)
 
 
 def _hint(parser: argparse.ArgumentParser, words: list[str]) -> str:

@@ -181,7 +181,7 @@ class Session:
         Detached
             When the user interrupts: it says what was asked for, which goes on by itself, and what was not.
         """
-        from sm_magics.events import Progress, Seen, interrupted
+        from sm_magics.events import Loading, Progress, Seen, interrupted
         from sm_magics.live.display import Nothing, choose
         from sm_magics.logs import Printed
 
@@ -190,7 +190,8 @@ class Session:
         try:
             for event in events:
                 display.show(event)
-                if happened and isinstance(event, Seen | Printed | Progress) and type(event) is type(happened[-1]):
+                looks = isinstance(event, Seen | Printed | Progress | Loading)
+                if happened and looks and type(event) is type(happened[-1]):
                     happened.pop()
                 happened.append(event)
         except KeyboardInterrupt:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.amounts import duration
@@ -14,13 +15,15 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from sm_magics.compare.load import Load, Tally
+    from sm_magics.events import Loading
     from sm_magics.render.view import Block
 
-__all__ = ["figure", "load", "series"]
+__all__ = ["figure", "load", "progress", "series", "summary"]
 
 MOST_STEPS = 60  # of the picture; as text, half as many
 MOST_ERRORS = 5
 LOST = "#c8443c"
+JUST_BEGUN = 2.0  # seconds: before, there are no numbers yet that would tell anything
 
 
 def load(made: Load, *, pictures: bool) -> View:
@@ -34,14 +37,20 @@ def load(made: Load, *, pictures: bool) -> View:
     if made.running:
         name = made.target.endpoint
         told = f"It goes on in the background. %sm_load {name} shows this card anew, %sm_load {name} stop ends it."
-        return View(title, Badge("running", "busy"), (Note(told),))
+        so_far = () if made.elapsed < JUST_BEGUN else (_so_far(made.now()),)
+        return View(title, Badge("running", "busy"), (*so_far, Note(told)))
     if made.failure is not None:
         return View(title, Badge("failed", "bad"), (Note(in_words(made.failure), "bad"),))
     tally = made.tally
     if not tally.sent:
-        return View(title, Badge("stopped", "plain"), (Note("Nothing was answered before it was stopped."),))
+        early = f" after {_time(made.elapsed)} of {duration(made.seconds)}" if made.stopped else ""
+        told = f"Nothing was answered before it was stopped{early}."
+        return View(title, Badge("stopped", "plain"), (Note(told),))
     badge = Badge(f"{tally.lost:,} lost", "bad") if tally.lost else Badge("none lost", "good")
     blocks: list[Block] = [_counts(tally), _variants(tally, pictures=pictures)]
+    if made.stopped:
+        early = f"Stopped early, after {_time(made.elapsed)} of {duration(made.seconds)}"
+        blocks.insert(0, Note(f"{early}: {tally.sent:,} of {made.count:,} requests had come to an end."))
     if tally.errors:
         blocks.append(_errors(tally))
     if pictures:
@@ -49,13 +58,40 @@ def load(made: Load, *, pictures: bool) -> View:
     return View(title, badge, tuple(blocks))
 
 
+def progress(seen: Loading) -> View:
+    """Return the card of a load that is waited for."""
+    share = min(1.0, seen.seconds / seen.whole)
+    note = Note("Interrupt the cell to end the waiting; the load goes on.")
+    blocks = (Note(f"{bar(share)} {percent(share)} of {duration(seen.whole)}"), _so_far(seen), note)
+    return View(f"Load on {seen.endpoint}", Badge("running", "busy"), blocks)
+
+
+def summary(seen: Loading) -> str:
+    """Return a line on how far a load is: the same for each tenth of it."""
+    return f"load on {seen.endpoint}: {int(min(10.0, seen.seconds * 10 / seen.whole)) * 10} % of {duration(seen.whole)}"
+
+
+def _so_far(seen: Loading) -> Facts:
+    lost = f"{seen.lost:,}, most often: {textwrap.shorten(seen.error, 120)}" if seen.error else f"{seen.lost:,}"
+    pairs = [("sent", f"{seen.sent:,}"), ("a second", f"{seen.rate:,.1f}"), ("answered", f"{seen.sent - seen.lost:,}")]
+    latencies = [(f"latency {name}", _milliseconds(each)) for name, each in (("p50", seen.p50), ("p99", seen.p99))]
+    return Facts((*pairs, ("errors", lost), *latencies))
+
+
+def _time(seconds: float) -> str:
+    return duration(round(seconds) if seconds >= 1 else round(seconds, 1))
+
+
+def _milliseconds(latency: float | None) -> str:
+    return "–" if latency is None else f"{latency * 1000:.1f} ms"
+
+
 def _counts(tally: Tally) -> Facts:
     pairs = [("sent", f"{tally.sent:,}"), ("answered", f"{tally.answered:,}"), ("lost", f"{tally.lost:,}")]
     if tally.again:
         pairs.append(("sent again", f"{tally.again:,} times, as every AWS client does"))
     for name, share in (("p50", 0.5), ("p99", 0.99)):
-        latency = tally.percentile(share)
-        pairs.append((f"latency {name}", "–" if latency is None else f"{latency * 1000:.1f} ms"))
+        pairs.append((f"latency {name}", _milliseconds(tally.percentile(share))))
     return Facts(tuple(pairs))
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sm_magics.errors import SmError
 from sm_magics.render.shown import Shown
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from sm_magics.compare.load import Load, Tally
+    from sm_magics.events import Loading
     from sm_magics.logs import Entry
     from sm_magics.metrics import Span, Used
     from sm_magics.render.plots import Png
@@ -112,10 +115,11 @@ class Metrics(Shown):
 
 @dataclass(frozen=True, repr=False)
 class Loaded(Shown):
-    """A load on an endpoint, while it goes on and when it is over."""
+    """A load on an endpoint, while it goes on and when it is over; `follow` shows how far it is to who waits for it."""
 
     load: Load
     quiet: bool = False
+    follow: Callable[[Iterator[Loading]], object] | None = field(default=None, compare=False)
 
     @property
     def tally(self) -> Tally:
@@ -128,8 +132,14 @@ class Loaded(Shown):
         return self
 
     def wait(self, timeout: float | None = None) -> Loaded:
-        """Return it once it is over, or so many seconds later; an interrupt ends the waiting only."""
-        self.load.wait(timeout)
+        """Return it once it is over, or so many seconds later; an interrupt ends the waiting only.
+
+        In a notebook, a card shows meanwhile how far it is.
+        """
+        if self.follow is None:
+            self.load.wait(timeout)
+        else:
+            self.follow(self.load.watch(timeout))
         return self
 
     def view(self) -> View:
