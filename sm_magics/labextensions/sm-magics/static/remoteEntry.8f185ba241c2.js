@@ -1,5 +1,5 @@
-// For the cells of sm_magics in JupyterLab 4 and Notebook 7: their YAML is coloured, commented and indented as YAML, and
-// panels are shown while their kernel has them, with names for the handles of their sliders.
+// For the cells of sm_magics in JupyterLab 4 and Notebook 7: their YAML is coloured, commented and indented as YAML,
+// and panels are shown while their kernel has them, with names for the handles of their sliders.
 // Written by hand as the container of webpack's module federation that both load: there is nothing to build.
 (() => {
   "use strict";
@@ -94,8 +94,8 @@
 
   const parser = {
     name: "sm-magics-yaml",
-    // `at` is the part of the cell; `text` the indentation of the key or dash whose block of text is read, null outside of
-    // one; `item` that of the dash before, null after a key; `opens` whether the next line goes one deeper.
+    // `at` is the part of the cell; `text` the indentation of the key or dash whose block of text is read, null outside
+    // of one; `item` that of the dash before, null after a key; `opens` whether the next line goes one deeper.
     startState: () => ({ at: "start", quote: null, text: null, item: null, depth: 0, indent: 0, opens: false }),
     token(stream, state) {
       if (stream.sol() && /\S/.test(stream.string)) {
@@ -122,7 +122,7 @@
     languageData: { commentTokens: { line: "#" } },
   };
 
-  function highlighting({ EditorExtensionRegistry }, { Compartment, EditorState, Prec }, { StreamLanguage, indentUnit }) {
+  function highlighting(codemirror, { Compartment, EditorState, Prec }, { StreamLanguage, indentUnit }) {
     const yaml = Prec.highest([StreamLanguage.define(parser), indentUnit.of(INDENT)]);
     const start = (doc) => BODY_IS_YAML.test(doc.sliceString(0, FIRST));
 
@@ -135,13 +135,13 @@
         return is === start(change.startState.doc) ? null : { effects: language.reconfigure(is ? yaml : []) };
       });
       const is = BODY_IS_YAML.test(model.sharedModel.getSource().slice(0, FIRST));
-      return EditorExtensionRegistry.createImmutableExtension([language.of(is ? yaml : []), follow]);
+      return codemirror.EditorExtensionRegistry.createImmutableExtension([language.of(is ? yaml : []), follow]);
     }
 
     return (_app, registry) => registry.addExtension({ name: "sm-magics:yaml", factory: ofCell });
   }
 
-  const LIVE = "application/vnd.sm-magics.live+json"; // marks the outputs that are panels
+  const LIVE = "application/vnd.sm-magics.live+json"; // marks the outputs that are panels, and cards of waiting cells
   const VIEW = "application/vnd.jupyter.widget-view+json";
   const BEFORE_WIDGETS = -20; // ipywidgets has rank -10
 
@@ -150,7 +150,8 @@
     const kernel = sessionContext.session?.kernel;
     if (!kernel) return false;
     if (kernel.hasComm(id)) return true; // seen on this page: a kernel that is busy answers no question
-    const answer = await kernel.requestCommInfo({ target_name: "jupyter.widget" }).catch(() => null); // it ended meanwhile
+    const ended = () => null;
+    const answer = await kernel.requestCommInfo({ target_name: "jupyter.widget" }).catch(ended);
     return id in (answer?.content.comms ?? {});
   }
 
