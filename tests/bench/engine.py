@@ -137,8 +137,8 @@ def memory(connection, model) -> None:
     """Report the memory of the engine with two instances, and of each further one."""
     engine = start()
     before = descendants(engine.pid)
-    whole = sum(resident(pid)[0] for pid in before)
-    report("memory, router, template and two instances", f"{whole:.0f} MB")
+    router, template, *instances = (resident(pid)[0] for pid in before)
+    report("memory, router and two instances", f"{router + sum(instances):.0f} MB, the template {template:.0f}")
     changes = [{"VariantName": "A", "DesiredInstanceCount": 9}]
     connection.call("UpdateEndpointWeightsAndCapacities", EndpointName="bench", DesiredWeightsAndCapacities=changes)
     endpoint(connection, "variants: {A: {model: $model, weight: 4, instances: 9}, B: {model: $model}}", model)
