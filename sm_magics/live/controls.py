@@ -53,8 +53,10 @@ class Controls:
         self.delete = button("Delete", "Delete the endpoint with all that was made for it", presses.delete, "danger")
         self.copy = button("Copy as cell", "Show the cell that makes what the sliders say", presses.copy)
         self._rows = ipywidgets.VBox()
+        self._rows.add_class("sm-variants")
         buttons = row(self.apply, self.roll_back, self.copy, watch, self.delete)
         self.widget = ipywidgets.VBox([self._rows, buttons])
+        self.widget.add_class("sm-controls")
 
     @property
     def weights(self) -> dict[str, float]:
@@ -177,12 +179,14 @@ class Controls:
                 description=f'<span class="sm-aloud">{name}</span> instances',
                 description_allow_html=True,
                 tooltip=f"Instances of {name}",
-                layout={"width": "150px"},
+                layout={"width": "140px"},
             )
+            number.add_class("sm-count")
             number.observe(lambda _: self._refresh(), "value")
             parts.append(number)
         told = f"Make {name} the only variant, with all the traffic"
         promote = self._promotes[name] = button(f"Promote {name}", told, lambda: self._presses.promote(name))
+        promote.add_class("sm-promote")
         return row(*parts, promote)
 
     def _put(self, name: str, share: float) -> None:

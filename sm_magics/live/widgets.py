@@ -21,16 +21,28 @@ _STYLE = """<style>
 .sm-panel .widget-html, .sm-panel .widget-html-content {
   height: auto; line-height: normal; overflow: visible; min-width: 0; max-width: 100%;
 }
-.sm-panel .widget-slider {flex: 1 1 240px; min-width: 200px; max-width: 480px}
+.sm-panel .sm-controls {container-type: inline-size; width: auto; overflow: visible}
+.sm-panel .sm-variants {
+  display: grid; grid-template-columns: fit-content(24ch) minmax(200px, 480px) max-content fit-content(30ch);
+  gap: 4px 16px; overflow: visible; margin-bottom: 6px;
+}
+.sm-panel .sm-variants > .sm-row {display: grid; grid-template-columns: subgrid; grid-column: 1 / -1; column-gap: 16px}
+.sm-panel .sm-variants .widget-slider {grid-column: 2; width: auto}
+.sm-panel .sm-variants .sm-typed {grid-area: 2 / 2}
+.sm-panel .sm-variants .sm-count {grid-column: 3}
+.sm-panel .sm-variants .sm-promote {grid-column: 4}
+.sm-panel .sm-variants .widget-label {width: auto}
 .sm-panel .sm-aloud, .sm-panel .sm-typed:not(:focus-within) {
   position: absolute; width: 1px !important; height: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap;
 }
 .sm-panel .sm-row {position: relative}
-.sm-panel .sm-typed .widget-label {width: auto}
-.sm-panel .sm-variant {flex: 0 1 auto; font-weight: 600; min-width: 12ch; overflow-wrap: anywhere}
+.sm-panel .sm-variant {font-weight: 600; white-space: normal; line-height: 1.3; height: auto; overflow-wrap: anywhere}
 .sm-panel button:focus-visible, .sm-panel input:focus-visible, .sm-panel .noUi-handle:focus-visible,
 .sm-panel textarea:focus-visible {outline: 2px solid var(--jp-brand-color1, #1976d2); outline-offset: 1px}
-.sm-panel .jupyter-button {max-width: 100%}
+.sm-panel .jupyter-button {
+  max-width: 100%; height: auto; min-height: 28px; padding: 4px 10px;
+  line-height: 1.3; white-space: normal; overflow-wrap: anywhere;
+}
 .sm-panel .jupyter-button:disabled {
   opacity: 1; color: var(--jp-ui-font-color2, GrayText); background: none; box-shadow: none; cursor: not-allowed;
   border: 1px dashed var(--jp-border-color1, GrayText);
@@ -51,6 +63,18 @@ _STYLE = """<style>
 .jp-OutputArea:has(.sm-panel) > .jp-OutputArea-child:has(.sm-record) {display: none}
 :is(.cell_container, #output-area):has(.sm-panel) .sm-record {display: none}
 </style>"""  # where VS Code and Colab keep the outputs of one cell
+
+# Of each variant a block: its name, the slider, and what else there is, as it fits.
+_NARROW = """
+.sm-panel .sm-variants {display: block}
+.sm-panel .sm-variants > .sm-row {
+  display: flex; padding: 4px 0 8px; border-bottom: 1px solid var(--jp-border-color2, #8884);
+}
+.sm-panel .sm-variants .sm-variant, .sm-panel .sm-variants .widget-slider {
+  flex: 1 1 100%; min-width: 0; max-width: 100%;
+}
+.sm-panel .sm-variants .sm-promote {flex: 0 1 auto}
+"""
 
 
 class Written:
@@ -73,7 +97,7 @@ def style() -> Any:
     """Return the widget that gives all panels their look."""
     import ipywidgets
 
-    fitting = f"<style>@container (max-width: 760px) {{\n{cards.narrow()}\n}}</style>"
+    fitting = f"<style>@container (max-width: 760px) {{\n{cards.narrow()}{_NARROW}}}</style>"
     return ipywidgets.HTML(f"<style>\n{cards.style()}\n</style>{_STYLE}{fitting}", layout={"display": "none"})
 
 

@@ -64,6 +64,9 @@ CONTRAST = """button => {
   const both = [light(over([r, g, b, a * opacity], ground)), light(ground)];
   return (Math.max(...both) + .05) / (Math.min(...both) + .05);
 }"""
+# Whether the sliders of all variants begin and end at the same places.
+ALIGNED = """panel => new Set([...panel.querySelectorAll('.noUi-target')].map(part =>
+  [part.getBoundingClientRect().left, part.getBoundingClientRect().right].join())).size === 1"""
 BANNER = "panel => getComputedStyle(panel, '::before').content"
 
 
@@ -214,6 +217,7 @@ def test_the_cell_that_is_copied_says_what_the_sliders_say_and_apply_may_follow_
     expect(panel.locator("textarea")).to_have_value(re.compile("weight: 100"), timeout=MS)
     assert [each.operation for each in planned().actions] == ["UpdateEndpointWeightsAndCapacities"]
     assert planned().expected == {"A": Share(0.0, 1), "B": Share(100.0, 1)}
+    pictures(opened, f"panel-cell-{front_end}", NARROW)
 
 
 def test_the_table_of_all_endpoints_follows_them(open_cells, front_end, deployer, weighed, models):
@@ -239,6 +243,7 @@ def test_a_narrow_window_cuts_nothing_and_what_is_disabled_can_be_read(open_cell
     expect(panel.locator(".sm-typed input").first).to_have_value("66.7")
     pictures(opened, f"panel-disabled-{front_end}", NARROW)
     assert panel.evaluate(BEYOND) == []
+    assert panel.evaluate(ALIGNED)
     for theme in ("JupyterLab Dark", "JupyterLab Light"):
         opened.in_theme(theme)
         for each in ("Apply", "Roll back"):
@@ -246,6 +251,8 @@ def test_a_narrow_window_cuts_nothing_and_what_is_disabled_can_be_read(open_cell
             assert button(panel, each).evaluate(CONTRAST) >= 4.5  # as text that can be used must have it
     opened.page.set_viewport_size({"width": NARROW, "height": 900})
     assert panel.evaluate(BEYOND) == []
+    assert panel.evaluate(ALIGNED)
+    assert panel.locator(".noUi-target").first.bounding_box()["width"] > NARROW / 3
     expect(button(panel, "Promote Gradient-Boosting-of-November")).to_be_visible()
 
 
