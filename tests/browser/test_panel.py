@@ -7,7 +7,7 @@ from collections import Counter
 
 import nbformat
 import pytest
-from frontend import MS, as_a_file, pictures
+from frontend import AT_ONCE, MS, as_a_file, pictures
 from playwright.sync_api import expect
 
 from sm_magics.deploy import observe
@@ -29,14 +29,6 @@ rollback_on: [{{metric: Invocation5XXErrors, above: 1%, for: 20s}}]
 """
 LONG = "variants:\n  Linear-Model: {{model: {}}}\n  Gradient-Boosting-of-November: {{model: {}}}\n"
 NARROW = 500  # pixels
-# How long a press takes until its button says something else, in milliseconds of the page's own clock.
-PRESSED = """button => new Promise(done => {
-  const began = performance.now(), before = button.textContent;
-  new MutationObserver(() => {
-    if (button.textContent !== before) done(performance.now() - began);
-  }).observe(button, {childList: true, characterData: true, subtree: true});
-  button.click();
-})"""
 # What of a panel is not within it, by its class; and what the browser calls invalid.
 BEYOND = """panel => {
   const {left, right} = panel.getBoundingClientRect();
@@ -261,8 +253,7 @@ def test_stop_watching_is_heard_while_a_cell_runs(open_cells, front_end, served)
     panel = panel_of(opened)
     opened.begin(2)
     expect(opened.cell(2).locator(".jp-InputPrompt")).to_contain_text("[*]")
-    took = button(panel, "Stop watching").evaluate(PRESSED)
-    assert took < 1_000
+    assert opened.until(button(panel, "Stop watching"), panel, "Watch again") < AT_ONCE
     expect(button(panel, "Watch again")).to_be_visible()
     expect(panel.locator(".sm-live")).to_contain_text("No longer watched")
     opened.interrupt()
@@ -280,8 +271,7 @@ def test_twenty_panels_on_one_kernel_all_follow_and_are_all_heard(open_cells, co
     expect(panels.locator(".sm-live", has_text="50 %")).to_have_count(PANELS, timeout=MS)
     for number in (0, PANELS - 1):
         panel = panels.nth(number)
-        press(panel, "Stop watching")
-        expect(panel.get_by_role("button", name="Watch again")).to_be_visible(timeout=5_000)
+        assert opened.until(button(panel, "Stop watching"), panel, "Watch again") < AT_ONCE
 
 
 def test_a_panel_shows_the_cause_of_a_rollback(open_cells, deployer, name, models):
