@@ -293,8 +293,9 @@ def _places(text: str, at: int, entered: tuple[str, ...] = ()) -> tuple[dict[tup
 
 def _next(text: str, at: int) -> int:
     """Return where the next name or value begins, or the object ends."""
-    found = _BETWEEN.match(text, at)
-    return found.end() if found else at
+    while text[at] in _BETWEEN:
+        at += 1
+    return at
 
 
 def _value(text: str, at: int) -> dict[str, Any]:
@@ -302,7 +303,7 @@ def _value(text: str, at: int) -> dict[str, Any]:
     return value
 
 
-_BETWEEN = re.compile(r"[\s,:]*")
+_BETWEEN = frozenset(" \t\r\n,:")
 _DECODER = json.JSONDecoder()
 
 

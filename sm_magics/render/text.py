@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import textwrap
+import re
 import unicodedata
 from itertools import zip_longest
 from typing import TYPE_CHECKING
@@ -111,7 +111,15 @@ def _broken(text: str, width: int | None) -> list[str]:
 
 
 def _wrapped(line: str, width: int) -> list[str]:
-    return textwrap.wrap(line, width, break_long_words=False, break_on_hyphens=False) or [""]
+    """Break a line between words; not by `textwrap`, for which a wide character is one column."""
+    lines = [""]
+    for blanks, word in re.findall(r"(\s*)(\S+)", line):
+        longer = lines[-1] + blanks + word
+        if lines[-1] and _width(longer) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return lines
 
 
 def _padded(text: str, width: int, *, right: bool = False) -> str:
