@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Version", "before", "chosen", "history", "names_like", "promote", "promotion", "rollback"]
 
 OF_ENDPOINT = 49  # characters of an endpoint's name that its configs' names begin with
+LISTS, CONFIGS = 5, 12  # that are asked for at most, to find the config before
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +71,7 @@ class Version:
 
 def names_like(connection: Connection, endpoint: str) -> list[str]:
     """Return the names of the configs that may be an endpoint's by their names, the oldest first."""
-    begins = endpoint[:OF_ENDPOINT].rstrip("-")
-    order = {"SortBy": "CreationTime", "SortOrder": "Ascending"}
-    pages = connection.pages("ListEndpointConfigs", NameContains=begins, **order)
-    return [row["EndpointConfigName"] for page in pages for row in page["EndpointConfigs"]]
+    return [row["EndpointConfigName"] for page in _listed(connection, endpoint, "Ascending") for row in page]
 
 
 def history(connection: Connection, snapshot: Snapshot) -> tuple[Version, ...]:
@@ -135,9 +133,9 @@ def chosen(endpoint: str, versions: Sequence[Version], to: str | None) -> Versio
 
 
 def before(connection: Connection, snapshot: Snapshot) -> str | None:
-    """Return the name of the config that is `chosen` to go back to, None where there is none.
+    """Return the name of the config that is `chosen` to go back to, empty where there is none.
 
-    It asks for the configs that this takes, while a `history` asks for all.
+    It asks for the configs that this takes, while a `history` asks for all; None where that were too many.
 
     Raises
     ------
@@ -146,16 +144,22 @@ def before(connection: Connection, snapshot: Snapshot) -> str | None:
     """
     now = _told(connection, snapshot.config_name) if snapshot.status != "Failed" else None
     if now is None:
-        return None
-    after = now[1].get(AFTER_TAG)
-    names = [after] if after else reversed(names_like(connection, snapshot.name))
-    for name in names:
-        old = _told(connection, name) if name != snapshot.config_name else None
-        if old is None or old[1].get(ENDPOINT_TAG) != snapshot.name:
-            continue
-        if after or old[0]["CreationTime"] < now[0]["CreationTime"]:
-            return name
-    return None
+        return ""
+    if after := now[1].get(AFTER_TAG):
+        return after if after != snapshot.config_name and _is_of(connection, after, snapshot.name) else ""
+    asked = 0
+    for number, page in enumerate(_listed(connection, snapshot.name, "Descending"), 1):
+        for row in page:
+            if row["CreationTime"] >= now[0]["CreationTime"]:
+                continue
+            if asked == CONFIGS:
+                return None
+            asked += 1
+            if _is_of(connection, row["EndpointConfigName"], snapshot.name):
+                return str(row["EndpointConfigName"])
+        if number == LISTS:
+            return None
+    return ""
 
 
 def rollback(  # noqa: PLR0913 - as deploy
@@ -216,6 +220,20 @@ def promote(  # noqa: PLR0913 - as deploy
     yield from change(
         connection, endpoint, partial(observe, connection, target), make, clock, wait=wait, timeout=timeout
     )
+
+
+def _listed(connection: Connection, endpoint: str, order: str) -> Iterator[list[Mapping[str, Any]]]:
+    """Yield what lists of configs have with names that begin as an endpoint's do, by the time they were made."""
+    begins = endpoint[:OF_ENDPOINT].rstrip("-")
+    by = {"SortBy": "CreationTime", "SortOrder": order, "MaxResults": 100}
+    for page in connection.pages("ListEndpointConfigs", NameContains=begins, **by):
+        yield [row for row in page["EndpointConfigs"] if row["EndpointConfigName"].startswith(begins)]
+
+
+def _is_of(connection: Connection, config: str, endpoint: str) -> bool:
+    """Whether there is such a config, made for this endpoint."""
+    told = _told(connection, config)
+    return told is not None and told[1].get(ENDPOINT_TAG) == endpoint
 
 
 def _told(connection: Connection, config: str) -> tuple[Mapping[str, Any], Mapping[str, str]] | None:

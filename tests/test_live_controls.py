@@ -156,6 +156,22 @@ def test_other_variants_get_other_sliders(make):
     assert controls.weights == {}
 
 
+def test_who_reads_while_rows_are_made_gets_all_of_them_or_none():
+    read, threads = [], []
+
+    def reader(_):
+        threads.append(threading.Thread(target=lambda: read.append((controls.says, controls.asked, controls.differ))))
+        threads[-1].start()
+        threads[-1].join(0.1)  # it may come in between
+
+    watch = button("Stop watching", "Look no more", lambda: None)
+    controls = Controls(Presses(*[lambda *_: None] * 5), watch, reader, threading.RLock())
+    controls.follow(snapshot(A=4.0, B=1.0))
+    for each in threads:
+        each.join(10)
+    assert read == [(({"A": 4.0, "B": 1.0}, {"A": 1, "B": 1}), "", False)] * 2
+
+
 def test_a_serverless_variant_has_no_number_of_instances(make):
     controls = make(A=1.0)
     controls.follow(Snapshot("b", "arn", "InService", "c", (VariantState("A", 1.0, 1.0, 0, None),)))

@@ -135,8 +135,8 @@ class TestActing:
 
     def test_whether_there_is_a_way_back_is_tried_where_it_may_not_be_read(self, bench, connection, name):
         config = look(connection, name).config_name
-        for before, able in ({config: None}, True), ({config: ""}, False), ({}, False), ({config: "c"}, True):
-            bench.panel.see(Report({name: look(connection, name)}, before=before))
+        for before, able in ((config, None), True), ((config, ""), False), (("z", "c"), False), ((config, "c"), True):
+            bench.panel.see(Report({name: look(connection, name)}, before={name: before}))
             assert ("Roll back" in bench.able) == able
 
     def test_delete_takes_a_second_click(self, bench, connection, name):
@@ -150,6 +150,36 @@ class TestActing:
         assert look(connection, name) is None
         assert "gone" in bench.text("sm-live")
         assert bench.able == {"Stop watching"}
+
+    def test_the_second_click_has_its_time_whatever_was_clicked_before(self, bench, name):
+        for _ in range(3):  # the second deletes, the third asks again
+            bench.panel.delete()
+        first, second = bench.timers
+        first()
+        assert bench.panel.controls.delete.description == f"Really delete {name}?"
+        second()
+        assert bench.panel.controls.delete.description == "Delete"
+
+    def test_what_somebody_else_did_meanwhile_is_logged(self, bench, deployer, name):
+        bench.press("Copy as cell")
+        deployer.remove(name)
+        bench.work()
+        assert bench.lines[0] == "gone"
+        bench.look()
+        assert bench.lines.count("gone") == 1
+
+    def test_where_it_is_after_a_task_that_failed_is_logged_if_it_is_new(self, bench, connection, deployer, name):
+        connection.call("DeleteEndpointConfig", EndpointConfigName=look(connection, name).config_name)
+        bench.press("Promote B")
+        bench.work()
+        failed, pressed, first = bench.lines
+        assert (failed.partition(":")[0], pressed, first) == ("Promote B", "Promote B", "InService")
+        bench.slider("A").value = 50.0
+        bench.press("Apply")
+        deployer.remove(name)
+        bench.work()
+        assert bench.lines[0] == "gone"
+        assert bench.lines[1].startswith("Apply: ")
 
     def test_an_error_is_shown_and_the_next_try_takes_it_away(self, bench, connection, name):
         connection.call("DeleteEndpointConfig", EndpointConfigName=look(connection, name).config_name)

@@ -212,9 +212,73 @@ def test_the_config_before_is_found_out_once_and_again_when_something_was_done(w
     on = watching("boston", get_metric_data=[{"MetricDataResults": []}], **CONFIGS)
     on.watch("boston", measured=True)
     assert on.turns(100).count("describe_endpoint_config") == 2  # the one that serves, and the one before
-    assert on.told[0].before == {"c": "old"}
+    assert [each.before for each in on.told[:2]] == [{}, {"boston": ("c", "old")}]  # what was seen is not kept waiting
+    told = len(on.told)
     on.poller.hurry("boston")
     assert on.turns(100).count("describe_endpoint_config") == 2
+    assert all(each.before == {"boston": ("c", "old")} for each in on.told[told:])
+
+
+def test_endpoints_that_share_a_config_each_have_their_own_before_it(watching):
+    on = watching("boston", "york", get_metric_data=[{"MetricDataResults": []}], **CONFIGS)
+    on.watch("boston", "york", measured=True)
+    on.turns(10)
+    assert on.told[-1].before == {"boston": ("c", "old"), "york": ("c", "")}
+
+
+def test_of_many_endpoints_one_is_looked_back_at_in_each_turn(watching):
+    names = ["a", "b", "c"]
+    on = watching(*names, get_metric_data=[{"MetricDataResults": []}], **CONFIGS)
+    on.watch(*names, measured=True)
+    for number in range(len(names)):
+        on.poller.turn()
+        assert len(on.told[-1].before) == number + 1
+
+
+def test_a_look_back_that_is_throttled_makes_all_looks_rarer_and_is_tried_again(watching, refusal):
+    slow = [refusal("Rate exceeded", "ThrottlingException")] * 3
+    script = {"get_metric_data": [{"MetricDataResults": []}], **CONFIGS, "list_tags": [*slow, *CONFIGS["list_tags"]]}
+    on = watching("boston", **script)
+    on.watch("boston", measured=True)
+    on.turns(10)
+    problems = [each.problem for each in on.told if each.problem]
+    assert problems == [f"ListTags: Rate exceeded The next look is in {seconds} s." for seconds in (1, 2, 4)]
+    assert (on.told[-1].problem, on.told[-1].before) == ("", {"boston": ("c", "old")})
+
+
+def test_who_cannot_be_told_keeps_nobody_else_from_it(watching, caplog):
+    on = watching("boston")
+
+    def fail(_):
+        raise KeyError("B")
+
+    on.poller.watch("boston", fail)
+    on.watch("boston")
+    on.turns(30)
+    assert len(on.told) > 1
+    assert [each.exc_info[1].args for each in caplog.records] == [("B",)]  # said once
+    assert "what shows boston failed" in caplog.text
+
+
+def test_what_nobody_thought_of_is_told_too_and_asked_again(watching):
+    service = Service("boston")
+    on = watching("boston", describe_endpoint=[{"EndpointName": "boston"}, service.describe])
+    on.watch("boston")
+    on.turns(10)
+    assert on.told[0].problem.startswith("KeyError: ")
+    assert on.told[-1].problem == ""
+    assert on.told[-1].snapshots["boston"].status == "InService"
+
+
+def test_after_a_thread_that_died_the_next_who_watches_gets_another(fake_connection):
+    runs = []
+    poller = Poller(fake_connection(describe_endpoint=[Service("boston").describe]), start=runs.append)
+    stop = poller.watch("boston", lambda _: None, alive=lambda: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        runs[0]()
+    stop()
+    poller.watch("boston", lambda _: None)
+    assert len(runs) == 2
 
 
 def test_a_config_before_that_may_not_be_read_is_not_known_and_not_asked_for_again(watching, refusal):
@@ -222,7 +286,7 @@ def test_a_config_before_that_may_not_be_read_is_not_known_and_not_asked_for_aga
     on = watching("boston", get_metric_data=[{"MetricDataResults": []}], **refused)
     on.watch("boston", measured=True)
     assert on.turns(100).count("list_tags") == 1
-    assert on.told[-1].before == {"c": None}
+    assert on.told[-1].before == {"boston": ("c", None)}
     assert on.told[-1].problem == ""
 
 

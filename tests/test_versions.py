@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -14,8 +15,8 @@ from sm_magics.inventory import delete, inventory, unused
 from sm_magics.plan import plan, promoted, switch
 from sm_magics.settle import settle
 from sm_magics.shifting import shift
-from sm_magics.target import AFTER_TAG, Live, Share
-from sm_magics.versions import Version, before, chosen, history, promote, promotion, rollback
+from sm_magics.target import AFTER_TAG, ENDPOINT_TAG, Live, Share
+from sm_magics.versions import CONFIGS, LISTS, Version, before, chosen, history, promote, promotion, rollback
 from sm_magics.watch import Snapshot, look
 
 ONE = "variants: {A: $linear}"
@@ -113,20 +114,20 @@ class TestBefore:
         try:
             assert chosen(name, history(connection, snapshot), None).config == found
         except CellError:
-            assert found is None
+            assert found == ""
         return found
 
     def test_it_is_the_config_that_served_when_this_one_was_made(self, deployer, connection, name):
         first = deployer.run(name, ONE)[-1].snapshot.config_name
-        assert self.agreed(connection, name) is None
+        assert self.agreed(connection, name) == ""
         second = deployer.run(name, TWO)[-1].snapshot.config_name
         assert self.agreed(connection, name) == first
         third = list(promote(connection, name, "B", deployer.clock))[-1].snapshot.config_name
         assert self.agreed(connection, name) == second
         connection.call("DeleteEndpointConfig", EndpointConfigName=second)
-        assert self.agreed(connection, name) is None
+        assert self.agreed(connection, name) == ""
         connection.call("DeleteEndpointConfig", EndpointConfigName=third)
-        assert self.agreed(connection, name) is None
+        assert self.agreed(connection, name) == ""
 
     def test_where_that_is_not_known_it_is_the_next_older_one(self, deployer, connection, name):
         first = deployer.run(name, ONE)[-1].snapshot.config_name
@@ -135,13 +136,71 @@ class TestBefore:
         connection.call("DeleteTags", ResourceArn=arn, TagKeys=[AFTER_TAG])
         assert self.agreed(connection, name) == first
         list(rollback(connection, name, version_named(connection, name, first), deployer.clock))
-        assert self.agreed(connection, name) is None  # the other one is newer
+        assert self.agreed(connection, name) == ""  # the other one is newer
 
     def test_of_one_that_failed_it_is_none(self, deployer, connection, name):
         deployer.run(name, CORRUPT, wait=False)
         *_, end = settle(connection, name, deployer.clock, 60)
         assert end.snapshot.status == "Failed"
-        assert self.agreed(connection, name) is None
+        assert self.agreed(connection, name) == ""
+
+
+class Configs:
+    """Endpoint configs of a fake service, the newest first: names, and the endpoints that they were made for."""
+
+    def __init__(self, **owners):
+        names = [name.replace("_", "-") for name in owners]
+        self.owners = dict(zip(names, owners.values(), strict=True))
+        self.script = {
+            "describe_endpoint_config": [self.describe],
+            "list_endpoint_configs": [self.list],
+            "list_tags": [self.tags],
+        }
+
+    def row(self, name):
+        made = datetime(2026, 1, 1, tzinfo=UTC) - timedelta(minutes=list(self.owners).index(name))
+        return {"EndpointConfigName": name, "CreationTime": made}
+
+    def describe(self, EndpointConfigName):  # noqa: N803 - boto3's
+        return {**self.row(EndpointConfigName), "EndpointConfigArn": EndpointConfigName}
+
+    def list(self, NameContains, NextToken="0", **_):  # noqa: N803
+        start = int(NextToken)
+        rows = [self.row(each) for each in self.owners if NameContains in each]
+        more = {"NextToken": str(start + 100)} if len(rows) > start + 100 else {}
+        return {"EndpointConfigs": rows[start : start + 100], **more}
+
+    def tags(self, ResourceArn):  # noqa: N803
+        return {"Tags": [{"Key": ENDPOINT_TAG, "Value": self.owners[ResourceArn]}]}
+
+
+class TestCallsOfBefore:
+    """What is looked for behind all the panels of a connection takes few calls, whatever else there is."""
+
+    @pytest.fixture
+    def asked(self, fake_connection):
+        def run(**owners):
+            connection = fake_connection(**Configs(**owners).script)
+            found = before(connection, Snapshot("ml", "arn", "InService", "ml-now", ()))
+            return found, connection.session.operations
+
+        return run
+
+    def test_configs_whose_names_only_have_the_endpoints_within_are_not_asked_for(self, asked):
+        others = {f"html_{number}": "html" for number in range(250)}
+        found, calls = asked(ml_newer="ml", ml_now="ml", **others, ml_old="ml")
+        assert found == "ml-old"
+        assert Counter(calls) == {"list_endpoint_configs": 3, "describe_endpoint_config": 2, "list_tags": 2}
+        found, calls = asked(ml_now="ml", **others)
+        assert found == ""
+        assert Counter(calls) == {"list_endpoint_configs": 3, "describe_endpoint_config": 1, "list_tags": 1}
+
+    def test_after_so_many_it_is_not_known(self, asked):
+        others = {f"ml_other_{number}": "ml-other" for number in range(CONFIGS)}
+        assert asked(ml_now="ml", **others)[0] == ""
+        assert asked(ml_now="ml", **others, ml_old="ml")[0] is None
+        found, calls = asked(ml_now="ml", **{f"html_{number}": "html" for number in range(100 * LISTS)})
+        assert (found, calls.count("list_endpoint_configs")) == (None, LISTS)
 
 
 class TestRollback:
@@ -232,7 +291,7 @@ class TestHistory:
             return {"EndpointConfigArn": "arn", "CreationTime": made, "ProductionVariants": variants}
 
         other = {**variant(1.0, 1), "VariantName": "B"}
-        rows = [{"EndpointConfigName": each} for each in ("one", "two")]
+        rows = [{"EndpointConfigName": each} for each in ("e-one", "e-two")]
         connection = fake_connection(
             list_endpoint_configs=[{"EndpointConfigs": rows}],
             describe_endpoint_config=[
@@ -241,7 +300,7 @@ class TestHistory:
             ],
             list_tags=[{"Tags": [{"Key": "sm_magics:endpoint", "Value": "e"}]}],
         )
-        found = history(connection, Snapshot("e", "arn", "Updating", "one", (), pending_config="two"))
+        found = history(connection, Snapshot("e", "arn", "Updating", "e-one", (), pending_config="e-two"))
         assert [each.what for each in found] == ["A 50 %, B 50 %", "A 75 %, B 25 %, A × 2"]
         assert [each.state for each in found] == ["serves", "is coming"]
 
@@ -250,12 +309,12 @@ class TestHistory:
         when = datetime(2026, 1, 1, tzinfo=UTC)
         made = {"EndpointConfigArn": "arn", "CreationTime": when, "ProductionVariants": only}
         connection = fake_connection(
-            list_endpoint_configs=[{"EndpointConfigs": [{"EndpointConfigName": each} for each in ("one", "two")]}],
+            list_endpoint_configs=[{"EndpointConfigs": [{"EndpointConfigName": each} for each in ("e-one", "e-two")]}],
             describe_endpoint_config=[made, made],
             list_tags=[refusal("Could not find resource"), {"Tags": []}],
         )
-        found = history(connection, Snapshot("e", "arn", "InService", "two", ()))
-        assert [each.config for each in found] == ["two"]
+        found = history(connection, Snapshot("e", "arn", "InService", "e-two", ()))
+        assert [each.config for each in found] == ["e-two"]
 
     def test_one_that_failed_is_no_config_to_go_back_to(self, deployer, connection, name):
         deployer.run(name, ONE)

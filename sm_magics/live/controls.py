@@ -35,7 +35,10 @@ class Presses:
 
 
 class Controls:
-    """Sliders, numbers and buttons of one endpoint; the shares of all sliders add up to 100 %."""
+    """Sliders, numbers and buttons of one endpoint; the shares of all sliders add up to 100 %.
+
+    They are moved and read on one thread while another makes others: `lock` is held for either.
+    """
 
     def __init__(self, presses: Presses, watch: Any, hear: Callable[[Any], None], lock: threading.RLock) -> None:
         import ipywidgets
@@ -61,45 +64,52 @@ class Controls:
     @property
     def weights(self) -> dict[str, float]:
         """The weight that each variant is to have: as it is, where no slider was moved, else its percentage."""
-        moved = any(abs(self._sliders[name].value - share) > _SAME for name, share in self._shares().items())
-        return {name: round(each.value, 4) for name, each in self._sliders.items()} if moved else dict(self._weights)
+        with self._lock:
+            moved = any(abs(self._sliders[name].value - share) > _SAME for name, share in self._shares().items())
+            said = {name: round(each.value, 4) for name, each in self._sliders.items()}
+            return said if moved else dict(self._weights)
 
     @property
     def counts(self) -> dict[str, int]:
         """The instances that each variant is to have; a serverless one is left out."""
-        return {name: each.value for name, each in self._numbers.items()}
+        with self._lock:
+            return {name: each.value for name, each in self._numbers.items()}
 
     @property
     def says(self) -> tuple[dict[str, float], dict[str, int]]:
         """The weights and the instances."""
-        return self.weights, self.counts
+        with self._lock:
+            return self.weights, self.counts
 
     @property
     def asked(self) -> str:
         """What they say that is not there, in words: `A 25 %, B 75 %, B × 2`."""
-        weights, counts = self.says
-        shares = [shares_text({name: Share(each, None) for name, each in weights.items()})]
-        more = [f"{name} × {count}" for name, count in counts.items() if count != self._counts[name]]
-        return ", ".join((shares if weights != self._weights else []) + more)
+        with self._lock:
+            weights, counts = self.says
+            shares = [shares_text({name: Share(each, None) for name, each in weights.items()})]
+            more = [f"{name} × {count}" for name, count in counts.items() if count != self._counts[name]]
+            return ", ".join((shares if weights != self._weights else []) + more)
 
     @property
     def differ(self) -> bool:
         """Whether they say something else than what is there."""
-        return self.says != (dict(self._weights), dict(self._counts))
+        with self._lock:
+            return self.says != (dict(self._weights), dict(self._counts))
 
     def follow(self, snapshot: Snapshot | None) -> None:
         """Say what an endpoint is to be now, unless its user has begun to say something else."""
         variants = snapshot.variants if snapshot is not None else ()
         weights = {each.name: each.wanted_weight or 0.0 for each in variants}
         counts = {each.name: each.wanted_count for each in variants if each.wanted_count is not None}
-        if weights.keys() != self._sliders.keys() or counts.keys() != self._numbers.keys():
-            self._weights, self._counts = weights, counts
-            self._build()
-        elif (weights, counts) != (self._weights, self._counts):
-            touched = self.differ
-            self._weights, self._counts = weights, counts
-            if not touched or not self.differ:
-                self.reset()
+        with self._lock:  # so that nobody reads half of it
+            if weights.keys() != self._sliders.keys() or counts.keys() != self._numbers.keys():
+                self._weights, self._counts = weights, counts
+                self._build()
+            elif (weights, counts) != (self._weights, self._counts):
+                touched = self.differ
+                self._weights, self._counts = weights, counts
+                if not touched or not self.differ:
+                    self.reset()
 
     def reset(self) -> None:
         """Say what is there."""
@@ -128,7 +138,8 @@ class Controls:
         return {name: WHOLE * each / total for name, each in self._weights.items()}
 
     def _refresh(self) -> None:
-        self.apply.disabled = not self._able or not self.differ
+        with self._lock:
+            self.apply.disabled = not self._able or not self.differ
 
     def _build(self) -> None:
         old = self._rows.children

@@ -5,6 +5,7 @@ Callbacks come on any thread, so that a panel has a lock; they set traits of wid
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections import deque
@@ -68,7 +69,8 @@ class Panel(Watching):
         self._snapshot: Snapshot | None = snapshot
         self._turns = Turns(lambda task: context.run(lambda: self._work(task)))
         self._lines: deque[str] = deque(maxlen=LINES)
-        self._last, self._armed, self._painted = "", False, float("-inf")
+        self._last, self._painted = "", float("-inf")  # what was told of the endpoint last, and when
+        self._armings, self._armed = itertools.count(1), 0  # of the second click on Delete; 0: not armed
         self._card, self._problem, self._log = Written("sm-live"), Written("sm-problem"), Written("sm-log")
         self._cell = ipywidgets.Textarea(
             disabled=False,
@@ -78,7 +80,7 @@ class Panel(Watching):
         self._copied: tuple[Mapping[str, float], Mapping[str, int]] | None = None  # what that cell says
         presses = Presses(self.apply, self.promote, self.roll_back, self.delete, self.copy)
         self.controls = Controls(presses, self._button, hear_at_once, self._lock)
-        self._note(happened(snapshot))
+        self._note_if_new(happened(snapshot))
         controls = self.controls.widget
         self._begin(style(), self._card.widget, controls, self._problem.widget, self._cell, self._log.widget)
 
@@ -86,12 +88,13 @@ class Panel(Watching):
         """Give the variants the weights and instances that the sliders say."""
         from sm_magics.shifting import shift
 
-        weights, counts = self.controls.says
+        with self._lock:  # what the log tells is what is applied
+            (weights, counts), asked = self.controls.says, self.controls.asked
 
         def begin() -> Iterable[object]:
             return shift(*self._where, weights, self._context.clock, counts=counts, **self._waiting)
 
-        self._do(Task("Apply", begin, self.controls.asked, says=(weights, counts)))
+        self._do(Task("Apply", begin, asked, says=(weights, counts)))
 
     def promote(self, variant: str) -> None:
         """Make a variant the only one."""
@@ -120,15 +123,16 @@ class Panel(Watching):
 
         with self._lock:
             if not self._armed:
-                self._arm(armed=True)
-                self._context.later(SECOND_CLICK_SECONDS, lambda: self._arm(armed=False))
+                number = next(self._armings)
+                self._arm(number)
+                self._context.later(SECOND_CLICK_SECONDS, lambda: self._disarm(number))
                 return
-            self._arm(armed=False)
-        self._do(
-            Task(
-                "Delete", lambda: delete(self._connection, deletion(*self._where), self._context.clock, **self._waiting)
-            )
-        )
+            self._arm(0)
+
+        def begin() -> Iterable[object]:
+            return delete(self._connection, deletion(*self._where), self._context.clock, **self._waiting)
+
+        self._do(Task("Delete", begin, leaves="gone"))
 
     def copy(self) -> None:
         """Show the cell that makes what the sliders say."""
@@ -211,9 +215,12 @@ class Panel(Watching):
                 self._note(f"{task.name}: {problem.splitlines()[0]}")
                 self._problem.write(alert(problem))
             elif task.changes:
-                done = f"done by {', '.join(calls)}" if calls else "nothing to change"
-                self._note(f"{task.name}: {done}")
-            self._refreshed(snapshot, reset=task.changes and not problem)
+                by = f"done by {', '.join(calls)}" if calls else "nothing to change"
+                self._note(f"{task.name}: {by}")
+            done = task.changes and not problem
+            if done:
+                self._last = task.leaves  # which the log has said
+            self._refreshed(snapshot, reset=done)
 
     def _now(self) -> Snapshot | None:
         """Look once more after something was done."""
@@ -230,7 +237,7 @@ class Panel(Watching):
         self.controls.follow(snapshot)
         if reset:
             self.controls.reset()
-        self._last = happened(snapshot)  # which the log has said
+        self._note_if_new(happened(snapshot))
         self._paint()
         self._context.poller.hurry(self.name)
 
@@ -240,17 +247,26 @@ class Panel(Watching):
             return
         line = told(event).removeprefix(f"{self.name}: ")
         with self._lock:
-            if line != self._last:
-                self._note(line)
+            if self._note_if_new(line):
                 self._paint_if_due()
 
-    def _arm(self, *, armed: bool) -> None:
+    def _arm(self, number: int) -> None:
+        self._armed = number
+        self.controls.delete.description = f"Really delete {self.name}?" if number else "Delete"
+
+    def _disarm(self, number: int) -> None:
         with self._lock:
-            self._armed = armed
-            self.controls.delete.description = f"Really delete {self.name}?" if armed else "Delete"
+            if self._armed == number:  # else it was pressed, and maybe armed again
+                self._arm(0)
+
+    def _note_if_new(self, line: str) -> bool:
+        """Log where the endpoint is, unless that was told last."""
+        new, self._last = line != self._last, line
+        if new:
+            self._note(line)
+        return new
 
     def _note(self, line: str) -> None:
-        self._last = line
         at = time.strftime("%H:%M:%S", time.localtime(self._context.wall()))
         self._lines.append(f"{at}  {line}")
 
@@ -278,13 +294,14 @@ class Panel(Watching):
         """The config that a rollback goes to, empty where there is none as yet; None where that cannot be known."""
         if self._report is None or self._snapshot is None:
             return ""
-        return self._report.before.get(self._snapshot.config_name, "")
+        config, before = self._report.before.get(self.name, ("", ""))
+        return before if config == self._snapshot.config_name else ""
 
     def _saw(self, report: Report) -> None:
         if report.all_seen:
             self._snapshot = report.snapshots.get(self.name)
-            if (line := happened(self._snapshot)) != self._last and not self._turns.busy:
-                self._note(line)
+            if not self._turns.busy:
+                self._note_if_new(happened(self._snapshot))
         if self._turns.busy:  # what is done paints too
             self._paint_if_due()
         else:

@@ -5,6 +5,7 @@ Quick while something moves, slow when it has settled; of many that have settled
 
 from __future__ import annotations
 
+import logging
 import math
 import threading
 import time
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from sm_magics import metrics
 from sm_magics.clock import Clock
-from sm_magics.errors import ServiceError
+from sm_magics.errors import ServiceError, in_words
 from sm_magics.render.panel import Lately
 from sm_magics.versions import before
 from sm_magics.watch import look, with_alarms
@@ -31,9 +32,11 @@ FIRST_PAUSE, GROWTH = 0.2, 1.3  # seconds between looks at one that changes, and
 LONGEST_MOVING, LONGEST_SETTLED = 2.0, 5.0
 FIRST_PENALTY, LONGEST_PENALTY = 1.0, 60.0  # seconds without a call after one that was refused
 MANY = 3  # more than so many that have settled are listed, not described
+THROTTLED = frozenset({"Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequestsException"})
 PERIODS = 12  # that are measured; together a whole number of minutes, as CloudWatch wants it
 _SHOWN = frozenset({"invocations", "errors_4xx", "errors_5xx", "model_p50", "model_p99"})
 SHOWN = tuple(each for each in metrics.MEASURES if each.key in _SHOWN)
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +44,15 @@ class Report:
     """What was seen at a look: every endpoint that is watched and that there is, by name.
 
     `problem` is why the last look failed, and the rest is of the one before. `all_seen` is False before the first.
-    `before` tells of configs which one a rollback goes to: empty for none, None where that cannot be known.
+    `before` has of endpoints a config, and which one a rollback goes to from there: empty for none, None where that
+    cannot be known.
     """
 
     snapshots: Mapping[str, Snapshot]
     usage: Mapping[str, Lately] = field(default_factory=dict)
     problem: str = ""
     all_seen: bool = True
-    before: Mapping[str, str | None] = field(default_factory=dict)
+    before: Mapping[str, tuple[str, str | None]] = field(default_factory=dict)
 
 
 @dataclass(eq=False, slots=True)
@@ -57,6 +61,17 @@ class _Watcher:
     tell: Callable[[Report], None]
     alive: Callable[[], bool]
     measured: bool
+    failed: str = ""  # why it could not be told
+
+    def take(self, report: Report) -> None:
+        """Tell it; where that fails the others are told all the same."""
+        try:
+            self.tell(report)
+            self.failed = ""
+        except Exception as error:  # noqa: BLE001 - who shows what is seen is no reason to look no more
+            if (why := in_words(error)) != self.failed:  # once, not at every look
+                _LOG.error("what shows %s failed", self.name or "the endpoints", exc_info=error)
+            self.failed = why
 
 
 @dataclass(slots=True)
@@ -93,6 +108,7 @@ class Poller:
         self._usage: dict[str, Lately] = {}
         self._measured_at: dict[str, float] = {}
         self._before: dict[str, tuple[str, str | None]] = {}  # of endpoints: their config and the one before it
+        self._doubted: set[str] = set()  # those of which that may have changed
         self._penalty = 0.0
         self._hold = self._list_due = -math.inf  # no call, and no list, before
         self._listed: dict[str, tuple[Any, ...]] = {}
@@ -141,7 +157,7 @@ class Poller:
             for key, each in self._watched.items():
                 if name in {None, key}:
                     each.due, each.pause = -math.inf, FIRST_PAUSE
-                    self._before.pop(key, None)
+                    self._doubted.add(key)
             self._list_due = -math.inf if name is None else self._list_due
             self._hurried = True
             self._changed.notify_all()
@@ -160,41 +176,55 @@ class Poller:
         if not watchers:
             return None
         now = self._clock.now()
-        problem = ""
-        if now >= self._hold:
-            try:
-                self._see(watchers, now)
-                self._penalty, self._seen = 0.0, True
-            except ServiceError as error:
-                self._penalty = min(max(FIRST_PENALTY, self._penalty * 2), LONGEST_PENALTY)
-                self._hold = now + self._penalty
-                problem = f"{error.message} The next look is in {self._penalty:g} s."
-            report = Report(
-                {name: each.snapshot for name, each in self._watched.items() if each.snapshot is not None},
-                dict(self._usage),
-                problem,
-                all_seen=self._seen,
-                before=dict(list(self._before.values())),
-            )
-            for each in watchers:
-                each.tell(report)
-        return max(FIRST_PAUSE, self._hold - now, self._next() - now)
+        if now < self._hold:
+            return max(FIRST_PAUSE, self._hold - now)
+        behind: list[str] = []
+        try:
+            self._see(watchers, now)
+            self._seen = True
+            self._tell(watchers)
+            behind = self._behind(watchers)
+            if behind:  # one in each turn, after what was seen was told: it can take many calls
+                self._look_back(behind.pop(0))
+                self._tell(watchers)
+            self._penalty = 0.0
+        except Exception as error:  # noqa: BLE001 - the thread serves all who watch, and has nobody else to tell
+            self._penalty = min(max(FIRST_PENALTY, self._penalty * 2), LONGEST_PENALTY)
+            self._hold = now + self._penalty
+            why = error.message if isinstance(error, ServiceError) else in_words(error)
+            self._tell(watchers, f"{why} The next look is in {self._penalty:g} s.")
+        return max(FIRST_PAUSE, self._hold - now, 0.0 if behind else self._next() - now)
+
+    def _tell(self, watchers: list[_Watcher], problem: str = "") -> None:
+        snapshots = {name: each.snapshot for name, each in self._watched.items() if each.snapshot is not None}
+        report = Report(snapshots, dict(self._usage), problem, all_seen=self._seen, before=dict(self._before))
+        for each in watchers:
+            each.take(report)
 
     def _next(self) -> float:
         by_list = self._list_due if self._by_list else math.inf
         return min([by_list, *(each.due for each in self._watched.values())])
 
     def _run(self) -> None:
-        while True:
-            pause = self.turn()
+        try:
+            while self._go_on(self.turn()):
+                pass
+        except BaseException:
             with self._changed:
-                if not self._watchers:
-                    self._running = False
-                    return
-                self._changed.wait_for(lambda: self._hurried or not self._watchers, pause or 0.0)
-                hurried, self._hurried = self._hurried, False
-            if hurried:
-                self._clock.sleep(FIRST_PAUSE)  # so that whoever hurries us all the time gets five looks a second
+                self._running = False  # whoever watches next starts another one
+            raise
+
+    def _go_on(self, pause: float | None) -> bool:
+        """Wait for the next look, and return whether there is anybody to look for."""
+        with self._changed:
+            if not self._watchers:
+                self._running = False
+                return False
+            self._changed.wait_for(lambda: self._hurried or not self._watchers, pause or 0.0)
+            hurried, self._hurried = self._hurried, False
+        if hurried:
+            self._clock.sleep(FIRST_PAUSE)  # so that whoever hurries us all the time gets five looks a second
+        return True
 
     def _see(self, watchers: list[_Watcher], now: float) -> None:
         named = {each.name for each in watchers if each.name is not None}
@@ -208,9 +238,8 @@ class Poller:
         for name, each in self._watched.items():
             if each.due <= now or (math.isinf(each.due) and not self._by_list):
                 self._describe(name, each, now)
-        for name in sorted({each.name for each in watchers if each.measured and each.name is not None}):
+        for name in _measured(watchers):
             self._measure(name, now)
-            self._look_back(name)
 
     def _list(self, now: float) -> None:
         """Ask for the list of all endpoints, and let those be described of which it tells something new."""
@@ -260,15 +289,36 @@ class Poller:
         except ServiceError as error:
             self._usage[name] = Lately((), when, error.message)
 
+    def _behind(self, watchers: list[_Watcher]) -> list[str]:
+        """Return of which endpoints it is not known where a rollback goes to from the config that they settled on."""
+        seen = {name: self._watched[name].snapshot for name in _measured(watchers)}
+        settled = {name: each.config_name for name, each in seen.items() if each is not None and each.settled}
+        return [
+            name
+            for name, config in settled.items()
+            if name in self._doubted or self._before.get(name, ("",))[0] != config
+        ]
+
     def _look_back(self, name: str) -> None:
-        """Find out, once for each config that an endpoint settles on, which one a rollback goes to."""
+        """Find out which config a rollback goes to."""
         snapshot = self._watched[name].snapshot
-        if snapshot is None or not snapshot.settled or self._before.get(name, ("",))[0] == snapshot.config_name:
+        if snapshot is None:
             return
+        with self._changed:
+            self._doubted.discard(name)
         try:
-            self._before[name] = snapshot.config_name, before(self.connection, snapshot) or ""
-        except ServiceError:  # who presses the button is told why
-            self._before[name] = snapshot.config_name, None
+            found = before(self.connection, snapshot)
+        except ServiceError as error:
+            if error.code in THROTTLED:
+                with self._changed:
+                    self._doubted.add(name)
+                raise
+            found = None  # who presses the button is told why
+        self._before[name] = snapshot.config_name, found
+
+
+def _measured(watchers: list[_Watcher]) -> list[str]:
+    return sorted({each.name for each in watchers if each.measured and each.name is not None})
 
 
 def _start(run: Callable[[], None]) -> None:

@@ -27,6 +27,8 @@ class Task:
         Whether it changes the endpoint; if not, it is over soon and nothing that follows depends on it.
     says
         The weights and the instances that the sliders said, where it is about them.
+    leaves
+        How it leaves the endpoint where it changes it and all goes well, as the log would say it.
     """
 
     name: str
@@ -34,6 +36,7 @@ class Task:
     asked: str = ""
     changes: bool = True
     says: tuple[Mapping[str, float], Mapping[str, int]] | None = None
+    leaves: str = "InService"
 
 
 class Turns:
