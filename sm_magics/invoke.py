@@ -155,7 +155,8 @@ def invoke_rows(  # noqa: PLR0913 - what to send, where to, and what is true
     """
     rows = rows_of(data, limit)
     of = rows.available or (len(rows.first) if limit is None else None)
-    known = [None] * len(rows.first) if truths is None else values_of(by_index(truths, data), len(rows.first), of=of)
+    number = len(rows.first)
+    known = [None] * number if truths is None else values_of(by_index(truths, data, number), number, of=of)
     described = connection.describe("Endpoint", target.endpoint)
     if described is None:
         raise InvokeError(f"there is no endpoint '{target.endpoint}'", hint="%sm_status shows all endpoints")

@@ -153,22 +153,29 @@ def values_of(truths: Any, number: int, *, of: int | None = None, option: str = 
     return [each[0] if isinstance(each, list) else each for each in head[:number]]
 
 
-def by_index(truths: Any, data: Any, *, option: str = "--expect") -> Any:
+def by_index(truths: Any, data: Any, number: int | None = None, *, option: str = "--expect") -> Any:
     """Return true values in the order of the rows: where both are of pandas, those of the same index belong together.
+
+    Where there are fewer values than rows, they have to be those of the first `number` rows, which are sent.
 
     Raises
     ------
     CellError
-        When there are as many values as rows, and their indexes are not the same: by which they belong together is not
-        known then. Other numbers of them are for `values_of` to refuse.
+        When a row's index is not among those of the values, or is there twice: what belongs together is not known
+        then. More values than rows, and fewer than are sent, are for `values_of` to refuse.
     """
     if not (hasattr(truths, "iloc") and hasattr(data, "iloc") and hasattr(data, "columns")):
         return truths
-    if len(truths) != len(data) or truths.index.equals(data.index):
+    fewer = number is not None and number <= len(truths) < len(data)
+    if len(truths) != len(data) and not fewer:
         return truths
-    if truths.index.is_unique and data.index.is_unique and not len(data.index.difference(truths.index)):
-        return truths.loc[data.index]
-    told = f"the index of {option} is not that of --data: which value belongs to which row is not known"
+    rows = data.index[:number] if fewer else data.index
+    if truths.index[: len(rows)].equals(rows):
+        return truths
+    if truths.index.is_unique and data.index.is_unique and not len(rows.difference(truths.index)):
+        return truths.loc[rows]
+    whose = f"the first {number:,} rows of --data" if fewer else "--data"
+    told = f"the index of {option} is not that of {whose}: which value belongs to which row is not known"
     raise CellError(
         told, hint=f"where they are in the same order, leave the index out: {option} ${{values.to_numpy()}}"
     )

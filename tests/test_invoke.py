@@ -159,6 +159,16 @@ class TestRows:
         assert sent.weights == {"A": 3.0, "B": 1.0}
         assert sent.available == 3
 
+    def test_true_values_of_the_rows_that_are_sent_go_by_their_index(self, serve):
+        connection, asked = serve(Reply(body=b"1"), Reply(body=b"1"))
+        frame = pd.DataFrame({"x": [1.0, 2.0, 3.0, 4.0]}, index=[3, 1, 0, 2])
+        truths = pd.Series([0.0, 10.0, 20.0, 30.0]).loc[[1, 3, 2]]
+        with pytest.raises(CellError, match="is not that of the first 2 rows of --data"):
+            invoke_rows(connection, Target("boston"), frame, truths=truths.sort_index().head(2), limit=2)
+        assert asked == []
+        sent = invoke_rows(connection, Target("boston"), frame, truths=truths, limit=2)
+        assert [row.truth for row in sent.rows] == [30.0, 10.0]
+
     def test_without_truths_nothing_is_true(self, serve):
         connection, _ = serve(by("A", b"1"))
         assert [row.truth for row in invoke_rows(connection, Target("boston"), [[1]]).rows] == [None]

@@ -322,3 +322,37 @@ class TestByIndex:
         truths = pd.Series([1.0, 2.0, 3.0])
         assert by_index(truths, self.FRAME.to_numpy()) is truths
         assert by_index([1.0, 2.0, 3.0], self.FRAME) == [1.0, 2.0, 3.0]
+
+    def test_fewer_values_than_rows_are_those_of_the_rows_that_are_sent(self):
+        first = pd.Series([7.0, 5.0], index=[7, 5])
+        assert by_index(first, self.FRAME, 2) is first
+        assert list(by_index(first[::-1], self.FRAME, 2)) == [7.0, 5.0]
+        assert list(by_index(pd.Series([9.0, 7.0], index=[9, 7]), self.FRAME, 1)) == [7.0]
+
+    @pytest.mark.parametrize("index", [[5, 9], [0, 1], [5, 5]])
+    def test_fewer_values_that_are_of_other_rows_are_refused(self, index):
+        told = "the index of --expect is not that of the first 2 rows of --data: which value belongs to which row"
+        with pytest.raises(CellError, match=told) as caught:
+            by_index(pd.Series([1.0, 2.0], index=index), self.FRAME, 2)
+        assert "--expect ${values.to_numpy()}" in caught.value.hint
+
+    def test_rows_of_one_index_may_be_any_of_them(self):
+        twice = pd.DataFrame({"x": [1, 2, 3]}, index=[7, 5, 7])
+        with pytest.raises(CellError, match="the first 2 rows"):
+            by_index(pd.Series([5.0, 7.0], index=[5, 7]), twice, 2)
+
+    @pytest.mark.parametrize("count", [1, 4])
+    def test_too_few_and_too_many_are_left_for_who_counts_them(self, count):
+        truths = pd.Series(range(count))
+        assert by_index(truths, self.FRAME, 2) is truths
+
+    @given(st.permutations(range(6)), st.permutations(range(6)), st.integers(1, 6))
+    def test_a_value_is_that_of_its_row_or_there_is_none(self, rows, values, number):
+        frame, truths = pd.DataFrame({"x": rows}, index=rows), pd.Series(values, index=values)
+        for count in range(number, 7):
+            try:
+                made = values_of(by_index(truths.head(count), frame, number), number, of=6)
+            except CellError:
+                assert not set(rows[:number]) <= set(values[:count])
+            else:
+                assert made == rows[:number]
