@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import math
 import numbers
+from collections.abc import Iterator
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from sm_magics.errors import SmError
@@ -15,8 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["assigned", "id_of"]
 
-EXACT = 2**53  # above it, several whole numbers are the same float
+EXACT = 2**53  # from it on, several whole numbers are the same float
 BITS = 52  # of a hash: half a step more than any of its values is still below 1 as a float
+_KEEP = "keep ids as text, or as whole numbers: ids.astype('Int64')"
 
 
 def assigned(endpoint: str, user: str, weights: Mapping[str, float]) -> str:
@@ -50,16 +53,20 @@ def id_of(user: object) -> str:
     Raises
     ------
     SmError
-        When it is no id: missing, many at once, a float too large to be exact, or text that is no Unicode.
+        When it is no id: missing, many at once, a float that is not finite or too large to be exact, or text that is
+        no Unicode.
     """
-    if getattr(user, "shape", ()) != () or isinstance(user, list | dict | set | frozenset):
+    if getattr(user, "shape", ()) != () or isinstance(user, list | dict | set | frozenset | Iterator):
         told = f"a {type(user).__name__} is nobody's id"
         raise SmError(told, hint="ask for one at a time: [ep.variant_for(each) for each in ids]")
     if missing(user) or user == "":
         hint = "leave those out who have none: they would all be for the same variant"
         raise SmError(f"{user!r} is nobody's id", hint=hint)
-    if isinstance(user, numbers.Real) and not isinstance(user, numbers.Rational):
-        user = _whole(float(user))
+    if isinstance(user, numbers.Real | Decimal) and not isinstance(user, numbers.Rational):
+        if not (user.is_finite() if isinstance(user, Decimal) else math.isfinite(user)):
+            raise SmError(f"{user!r} is nobody's id: it is no finite number", hint=_KEEP)
+        if isinstance(user, numbers.Real):
+            user = _whole(float(user), _exact(user))
     text = str(user)
     try:
         text.encode()
@@ -68,13 +75,22 @@ def id_of(user: object) -> str:
     return text
 
 
-def _whole(number: float) -> float:
+def _exact(number: numbers.Real) -> int:
+    """Return from which number on floats of its type leave whole numbers out: numpy has shorter ones than Python."""
+    if (dtype := getattr(number, "dtype", None)) is None:
+        return EXACT
+    import numpy as np
+
+    return min(EXACT, int(2 ** (np.finfo(dtype).nmant + 1)))
+
+
+def _whole(number: float, exact: int) -> float:
     """Return a float as the integer that it is, where it is one."""
     if not number.is_integer():
         return number
-    if abs(number) > EXACT:
+    if abs(number) >= exact:
         told = f"{number!r} is nobody's id: a float as large as that may stand for several"
-        raise SmError(told, hint="keep ids as text, or as whole numbers: ids.astype('Int64')")
+        raise SmError(told, hint=_KEEP)
     return int(number)
 
 

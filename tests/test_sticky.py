@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -82,7 +83,7 @@ class TestIds:
     def test_all_else_is_what_it_is_as_text(self, user, text):
         assert id_of(user) == text
 
-    @given(st.integers(-(2**53), 2**53))
+    @given(st.integers(1 - 2**53, 2**53 - 1))
     def test_every_integer_that_a_float_holds_is_the_same_user(self, user):
         assert id_of(float(user)) == id_of(user) == str(user)
 
@@ -96,6 +97,16 @@ class TestIds:
         with pytest.raises(SmError, match=r"'ab\\udcff' is nobody's id: it is no Unicode"):
             id_of("ab\udcff")
 
+    @pytest.mark.parametrize("users", [(each for each in "ab"), iter([1]), map(str, [1]), zip([1], [2], strict=True)])
+    def test_an_iterator_is_many_at_once_too(self, users):
+        with pytest.raises(SmError, match=f"a {type(users).__name__} is nobody's id"):
+            id_of(users)
+
+    @pytest.mark.parametrize("user", [math.inf, -math.inf, np.float32("inf"), Decimal("Infinity")])
+    def test_what_is_no_finite_number_is_refused(self, user):
+        with pytest.raises(SmError, match="is nobody's id: it is no finite number"):
+            id_of(user)
+
     @pytest.mark.parametrize("user", [None, "", float("nan"), pd.NA])
     def test_who_has_no_id_is_refused(self, user):
         with pytest.raises(SmError, match="is nobody's id"):
@@ -103,8 +114,19 @@ class TestIds:
 
     def test_a_float_that_may_stand_for_several_is_refused(self):
         with pytest.raises(SmError, match="may stand for several") as caught:
-            id_of(2.0**53 + 2)
+            id_of(2.0**53)  # or 2**53 + 1
         assert "Int64" in caught.value.hint
+        assert id_of(2**53 + 1) == "9007199254740993"
+
+    @pytest.mark.parametrize(
+        ("kind", "bits"), [(np.float16, 11), (np.float32, 24), (np.float64, 53), (np.longdouble, 53)]
+    )
+    @pytest.mark.parametrize("sign", [1, -1])
+    def test_a_short_float_of_numpy_is_exact_up_to_its_own_bounds(self, kind, bits, sign):
+        most = sign * (2**bits - 1)
+        assert id_of(kind(most)) == str(most)
+        with pytest.raises(SmError, match="may stand for several"):
+            id_of(kind(most + sign))  # or one further
 
 
 def test_without_any_weight_there_is_nobody():

@@ -112,7 +112,8 @@ class Endpoint(Shown):
         ------
         SmError
             When no variant has a weight, or the user has no id, for all who have none would be for one variant; or
-            what is given is no id of one user: a Series, a list, text that is no Unicode, a float above 2**53.
+            what is given is no id of one user: a Series, a list, text that is no Unicode, a float that is not finite
+            or too large to be exact, from 2**53 on.
         """
         from sm_magics.sticky import assigned, id_of
 
