@@ -101,6 +101,33 @@ def test_an_answer_that_an_interrupt_left_half_made_does_not_count(part, kind, t
     assert list(sample.predictions) == list(np.array([1.0, then]))
 
 
+class InterruptedBefore(dict):
+    """Failures, of which the next is not taken away, for that is interrupted."""
+
+    def pop(self, *_):
+        raise KeyboardInterrupt
+
+
+class InterruptedAfter(dict):
+    """Failures, of which the next is taken away, and nothing comes after that."""
+
+    def pop(self, *key):
+        super().pop(*key)
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("kind", [InterruptedBefore, InterruptedAfter])
+def test_an_interrupt_leaves_no_row_both_answered_and_failed(kind):
+    collected = Collected(["A"])
+    collected.fail(0, "A", "why")
+    collected.failures = kind(collected.failures)
+    with pytest.raises(KeyboardInterrupt):
+        collected.add(0, "A", 1.0, 0.1)
+    (sample,) = collected.samples(None)
+    assert len(sample) == 0
+    assert len(sample.failed) == len(collected.failures) == (kind is InterruptedBefore)
+
+
 def test_predictions_of_different_lengths_are_kept():
     collected = Collected(["A"])
     collected.add(0, "A", (1.0, 2.0), 0.1)

@@ -80,8 +80,8 @@ class Collected:
 
     def add(self, place: int, variant: str, prediction: Prediction, seconds: float) -> None:
         """Keep one answer: to the row at a place of the data, by a variant, after so many seconds."""
+        self.failures.pop((place, variant), None)  # first: a row that an interrupt leaves here is not counted twice
         self._columns.setdefault(variant, _Column()).add(place, prediction, seconds)
-        self.failures.pop((place, variant), None)
 
     def fail(self, place: int, variant: str, why: str) -> None:
         """Keep one failure."""
