@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import itertools
 import threading
 import time
+from collections import Counter
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given
@@ -9,7 +12,7 @@ from hypothesis import strategies as st
 from invokekit import Reply, Server, connect
 
 from sm_magics.compare.exchange import Outcome, Request, Target
-from sm_magics.compare.load import Load, Tally
+from sm_magics.compare.load import LOOK_SECONDS, Load, Tally
 from sm_magics.errors import ServiceError
 
 TARGET = Target("boston")
@@ -59,6 +62,24 @@ class TestTally:
         exact = sorted(latencies)[-(-round(share * 100) * len(latencies) // 100) - 1]
         assert tally.percentile(share) == pytest.approx(exact, rel=0.006)
 
+    def test_who_reads_while_it_counts_misses_nothing_of_what_is_counted(self):
+        tally, seen = Tally(), []
+
+        class Read(Counter):
+            """Is read right before and right after each change."""
+
+            def __setitem__(self, key, value):
+                for change in (lambda: None, lambda: super(Read, self).__setitem__(key, value)):
+                    change()
+                    seen.append((tally.answered, tally.percentile(0.99), tally.lost, sum(tally.errors.values())))
+
+        tally._latencies, tally.errors = Read(), Read()
+        for each in (outcome(), outcome(refusal=refused()), outcome()):
+            tally.add(each, 0)
+        assert [p99 is None for _, p99, _, _ in seen] == [True, *[False] * 5]
+        assert [answered for answered, *_ in seen] == [0, 0, 1, 1, 1, 1]
+        assert all(lost <= told for *_, lost, told in seen)
+
     def test_a_day_of_latencies_takes_no_more_room_than_all_that_differ(self):
         tally = Tally()
         for number in range(20_000):
@@ -70,7 +91,7 @@ class TestLoad:
     def test_as_many_are_sent_as_rate_and_time_say_over_the_rows_again_and_again(self):
         asked = []
         with Server(lambda one: asked.append(one.body) or Reply()) as server:
-            load = Load(connect(server.url), TARGET, [b"1", b"2", b"3"], rate=100, seconds=0.1)
+            load = Load(connect(server.url), TARGET, [b"1", b"2", b"3"], rate=100, seconds=0.1, clock=lambda: 0.0)
             load.wait()
         assert not load.running
         assert sorted(asked) == sorted([b"1", b"2", b"3"] * 3 + [b"1"])
@@ -107,23 +128,58 @@ class TestLoad:
         over.stop()
         assert not over.stopped
 
-    def test_it_is_watched_to_its_end_a_few_times_a_second(self):
-        with Server(lambda _: Reply(latency=0.01)) as server:
-            load = Load(connect(server.url), TARGET, [b"1"], rate=50, seconds=0.6)
-            seen = list(load.watch())
-            assert not load.running
+    def test_it_is_watched_to_its_end(self):
+        looked = threading.Event()
+
+        def sends(_connection, _target, requests, **_):
+            for request in requests:
+                yield outcome(number=request.number)
+                looked.wait()
+
+        load = Load(None, TARGET, [b"1"], rate=50, seconds=0.6, sending=sends, clock=lambda: 0.0)
+        seen = []
+        for each in load.watch():
+            seen.append(each)
+            looked.set()
+        assert not load.running
+        assert seen[0].sent <= 1
         assert [each.sent for each in seen] == sorted(each.sent for each in seen)
-        assert seen[-1].sent == load.tally.sent
+        assert seen[-1].sent == load.tally.sent == 30
         assert (seen[-1].endpoint, seen[-1].whole, seen[-1].lost, seen[-1].error) == ("boston", 0.6, 0, "")
         assert 0 < seen[-1].p50 <= seen[-1].p99
-        assert len(seen) < 10
+
+    def test_one_that_ends_right_after_the_first_look_is_looked_at_once_more(self):
+        looked = threading.Event()
+
+        def sends(*_, **__):
+            looked.wait()
+            yield outcome()
+
+        load = Load(None, TARGET, [b"1"], rate=1, seconds=1, sending=sends)
+        looks = load.watch()
+        assert next(looks).sent == 0
+        looked.set()
+        load.wait()
+        assert [each.sent for each in looks] == [1]
+
+    def test_between_two_looks_it_waits(self):
+        load = Load(None, TARGET, [b"1"], rate=1, seconds=1, sending=lambda *_, **__: iter(()), clock=lambda: 0.0)
+        load.wait()
+        alive, waits = iter([True, True, False]), []
+        load._thread = SimpleNamespace(is_alive=lambda: next(alive), join=waits.append)
+        assert len(list(load.watch(10.0))) == 4
+        assert waits == [LOOK_SECONDS] * 3 + [0]
 
     def test_watching_may_have_an_end_and_raises_what_kept_it_from_sending(self):
-        with Server(lambda _: Reply()) as server:
-            load = Load(connect(server.url), TARGET, [b"1"], rate=10, seconds=3600)
-            assert len(list(load.watch(0.01))) >= 2
-            assert load.running
-            load.stop()
+        def waits(*_, until, **__):
+            until.wait()
+            yield from ()
+
+        ticks = itertools.count()
+        load = Load(None, TARGET, [b"1"], rate=10, seconds=1, sending=waits, clock=lambda: float(next(ticks)))
+        assert len(list(load.watch(0.01))) == 2  # one when the time is over, however fast it went
+        assert load.running
+        load.stop()
 
         def broken(*_, **__):
             raise refused("no credentials")

@@ -59,24 +59,24 @@ class Tally:
         return self.answered + self.lost
 
     def add(self, outcome: Outcome, second: int) -> None:
-        """Count one that came to an end in a second since the beginning."""
+        """Count one that came to an end in a second since the beginning; that it did is counted last, for readers."""
         self.again += max(outcome.attempts - 1, 0)
         if outcome.error is None:
-            self.answered += 1
             self.by_variant.setdefault(outcome.variant, Counter())[second] += 1
             self._latencies[round(math.log(max(outcome.latency, 1e-6)) / _STEP)] += 1
+            self.answered += 1
         else:
-            self.lost += 1
             self.lost_at[second] += 1
             self.errors[_cut(outcome.error)] += 1
+            self.lost += 1
 
     def percentile(self, share: float) -> float | None:
         """Return the latency in seconds that this share of the answered requests did not exceed, None for none."""
-        due = math.ceil(share * self.answered)
-        for step, below in zip(*_running(self._latencies), strict=True):
-            if below >= due:
-                return math.exp(step * _STEP)
-        return None
+        steps, below = _running(self._latencies)
+        if not below:
+            return None
+        due = math.ceil(share * below[-1])  # not of `answered`, which another thread may be about to raise
+        return math.exp(next(step for step, count in zip(steps, below, strict=True) if count >= due) * _STEP)
 
 
 class Load:
@@ -141,10 +141,11 @@ class Load:
 
     def now(self) -> Loading:
         """Return how far it is."""
-        tally, errors = self.tally, self.tally.errors.copy()
+        answered, lost = self.tally.answered, self.tally.lost  # first: of what is counted, all else is there
+        errors = self.tally.errors.copy()
         error = max(errors, key=errors.__getitem__, default="")
-        times = tally.percentile(0.5), tally.percentile(0.99)
-        return Loading(self.target.endpoint, tally.sent, tally.lost, self.elapsed, self.seconds, *times, error)
+        times = self.tally.percentile(0.5), self.tally.percentile(0.99)
+        return Loading(self.target.endpoint, answered + lost, lost, self.elapsed, self.seconds, *times, error)
 
     def stop(self) -> None:
         """End it; what is under way is given up, and not counted."""
@@ -165,7 +166,7 @@ class Load:
             raise self.failure
 
     def watch(self, timeout: float | None = None) -> Iterator[Loading]:
-        """Wait, and yield how far it is, a few times a second.
+        """Wait, and yield how far it is, a few times a second, and once more when the waiting is over.
 
         Raises
         ------
@@ -173,10 +174,12 @@ class Load:
             As `wait`.
         """
         ends = math.inf if timeout is None else self._clock() + timeout
-        yield self.now()
-        while self.running and self._clock() < ends:
-            self._thread.join(min(LOOK_SECONDS, max(ends - self._clock(), 0.0)))
+        going = True
+        while going:
             yield self.now()
+            self._thread.join(min(LOOK_SECONDS, max(ends - self._clock(), 0.0)))
+            going = self.running and self._clock() < ends
+        yield self.now()
         self.wait(0)
 
     def _requests(self, bodies: Iterator[bytes]) -> Iterator[Request]:
@@ -210,5 +213,6 @@ def _cut(text: str) -> str:
 
 def _running(counted: Counter[int]) -> tuple[list[int], list[int]]:
     """Return the keys in their order, and how many were counted up to each."""
-    keys = sorted(counted.copy())
-    return keys, list(itertools.accumulate(counted[key] for key in keys))
+    kept = counted.copy()
+    keys = sorted(kept)
+    return keys, list(itertools.accumulate(kept[key] for key in keys))
