@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from sm_magics.amounts import duration
 from sm_magics.deploy import at_rest, change, observe_endpoint
-from sm_magics.errors import DeployError, SmError
+from sm_magics.errors import DeployError, Detached, SmError
 from sm_magics.events import Called, Reached, Stepping
 from sm_magics.plan import Plan, reweigh
 from sm_magics.target import Share, percent
@@ -89,6 +89,8 @@ def step(
         is worse, or can no longer look: then the weights are again what they were before the first step. And one when
         somebody else moved the traffic while a share was held: then it stays where that one moved it, whatever a guard
         has found. Where the weights could not be moved back, it says both that and what was worse.
+    Detached
+        When the moving back is interrupted: it says the same.
     """
     before = _weights((yield from at_rest(connection, course.endpoint, clock, timeout)))
     if _arrived(before, course):
@@ -106,7 +108,8 @@ def step(
             if worse is not None:
                 yield from _taken_back(connection, course, weights, before, clock, timeout, f"at {share:g} %: {worse}")
             live = yield from at_rest(connection, course.endpoint, clock, timeout)  # it may be another's update
-            _check_undisturbed(live, course, weights, before)
+            if (moved := _disturbed(live, course, weights, before)) is not None:
+                raise moved
     assert isinstance(reached, Reached)  # noqa: S101 - what a shift that does not raise ends with
     yield reached
 
@@ -138,9 +141,13 @@ def _taken_back(  # noqa: PLR0913, PLR0917 - what is taken back, and why
     why: str,
 ) -> Iterator[Event]:
     """Give all variants the weights that they had, unless somebody else moved the traffic meanwhile, and raise."""
+    moved: DeployError | None = None
 
     def make(live: Live) -> Plan:  # asked again where another change came between the look and the call
-        _check_undisturbed(live, course, weights, before, worse=why)
+        nonlocal moved
+        moved = _disturbed(live, course, weights, before, worse=why)
+        if moved is not None:
+            raise moved
         return reweigh(course.endpoint, live, before)
 
     look = partial(observe_endpoint, connection, course.endpoint)
@@ -150,8 +157,10 @@ def _taken_back(  # noqa: PLR0913, PLR0917 - what is taken back, and why
         for reached in change(connection, course.endpoint, look, make, clock, timeout=timeout):
             yield reached
             asked = asked or isinstance(reached, Called)
+    except KeyboardInterrupt:
+        raise _interrupted(course, weights, before, why, asked=asked) from None
     except SmError as error:
-        if error.message.startswith(_to_be_taken_back(course, why)):
+        if error is moved:
             raise
         raise _not_taken_back(course, weights, before, why, error, asked=asked) from error
     told = f"variant '{course.newcomer}' of endpoint '{course.endpoint}' was taken back {why}"
@@ -173,16 +182,33 @@ def _not_taken_back(  # noqa: PLR0913 - what was to be taken back, why, and what
     asked: bool,
 ) -> DeployError:
     """Return the error that says both that the newcomer was worse, and that it may still have its share."""
-    share = f"{weights[course.newcomer]:g} % of the traffic of endpoint '{course.endpoint}'"
+    share = _its_share(course, weights)
     failed = f"it still has {share}, for taking it back failed: {error.message}"
     if asked:
         failed = f"it may still have {share}, for that was asked for, and then failed: {error.message}"
-    words = " ".join(f"{name}={weight:.15g}" for name, weight in before.items())
-    hint = f"to take it back yourself: %sm_traffic {course.endpoint} {words}"
+    hint = _by_hand(course, before)
     if error.hint is not None:
         hint = f"{error.hint}\n  {hint}"
     snapshot = error.snapshot if isinstance(error, DeployError) else None
     return DeployError(_to_be_taken_back(course, worse) + failed, hint=hint, snapshot=snapshot)
+
+
+def _interrupted(
+    course: Course, weights: Mapping[str, float], before: Mapping[str, float], worse: str, *, asked: bool
+) -> Detached:
+    """Return what an interrupt of the taking back leaves: a call may be under way, too, which nobody waits for now."""
+    why = "that was asked for, and goes on by itself" if asked else "that was interrupted"
+    told = f"stopped; {_to_be_taken_back(course, worse)}it may still have {_its_share(course, weights)}, for {why}"
+    return Detached(f"{told}\n  %sm_status {course.endpoint} shows it; {_by_hand(course, before)}")
+
+
+def _its_share(course: Course, weights: Mapping[str, float]) -> str:
+    return f"{weights[course.newcomer]:g} % of the traffic of endpoint '{course.endpoint}'"
+
+
+def _by_hand(course: Course, before: Mapping[str, float]) -> str:
+    words = " ".join(f"{name}={weight:.15g}" for name, weight in before.items())
+    return f"to take it back yourself: %sm_traffic {course.endpoint} {words}"
 
 
 def course_plan(live: Live, course: Course, kinds: Sequence[str] = ()) -> Plan:
@@ -199,6 +225,8 @@ def course_plan(live: Live, course: Course, kinds: Sequence[str] = ()) -> Plan:
 
 def _course_words(course: Course, before: Mapping[str, float], kinds: Sequence[str]) -> tuple[str, ...]:
     count = len(course.steps) if kinds else len(course.steps) - 1
+    if not count:
+        return ("The share is moved at once, and stays: nothing is held, and nothing guards it.",)
     last = "the last one, too" if kinds else "but the last, which stays"
     times = f"Each share is held for {duration(course.every)}, {last}: {duration(count * course.every)} in all,"
     times += " besides the calls."
@@ -208,24 +236,24 @@ def _course_words(course: Course, before: Mapping[str, float], kinds: Sequence[s
     return times, f"{looked} or can no longer be watched, the traffic goes back to {_told(before)}."
 
 
-def _check_undisturbed(
+def _disturbed(
     live: Live, course: Course, weights: Mapping[str, float], before: Mapping[str, float], *, worse: str = ""
-) -> None:
-    """Raise when the traffic is no longer where a step moved it; `worse` is what a guard has found at that step."""
+) -> DeployError | None:
+    """Return the error that the traffic is no longer where a step moved it; `worse` is what a guard has found at it."""
     now = _weights(live)
     if now.keys() == weights.keys() and all(math.isclose(now[each], weights[each], rel_tol=1e-4) for each in now):
-        return
+        return None
     moved = f"the traffic of endpoint '{course.endpoint}' was moved by somebody else while '{course.newcomer}' had"
     moved += f" {weights[course.newcomer]:g} %: {_told(now)}"
     if not worse:
         hint = "it stays there, and no further step is taken; run the cell again to begin anew"
-        raise DeployError(moved, hint=hint, over=True)
+        return DeployError(moved, hint=hint, over=True)
     hint = f"it stays there; see what there is now: %sm_status {course.endpoint}"
     had = 100 * _share(before, course.newcomer)
     if len(now) > 1 and 100 * _share(now, course.newcomer) > had:
         words = " ".join(f"{name}={share:.6g}" for name, share in stepped(now, course.newcomer, had).items())
         hint = f"it stays there; to take '{course.newcomer}' back yourself: %sm_traffic {course.endpoint} {words}"
-    raise DeployError(f"{_to_be_taken_back(course, worse)}it was not taken back: {moved}", hint=hint, over=True)
+    return DeployError(f"{_to_be_taken_back(course, worse)}it was not taken back: {moved}", hint=hint, over=True)
 
 
 def _told(weights: Mapping[str, float]) -> str:

@@ -58,7 +58,8 @@ class TestShares:
             ("B --steps 10,20 --guard rmse", "--guard rmse needs rows and true values"),
             ("B --steps 10,20 --every 0s --guard errors", "--every 0s leaves --guard errors no time"),
             ("B --steps 100 --guard errors", "--steps 100 leaves the others no requests"),
-            ("B --steps 10,20 --every 1000d", "--every 1000d: a share is held for 7d at most"),
+            ("B --steps 10,20 --every 1000d", "--every 1000d: a share is held for 7d at most\n  the cell runs"),
+            ("B --steps 10,20 --every soon", "--every TIME: hold each share so long, such as 30s; 5m by default, at"),
             ("B --steps 10,20 --data $X", "--data says nothing here"),
             ("A=1 B=1 --guard errors", "--guard says nothing here"),
             ("B --steps 10,20 --no-wait", "--no-wait does not go with --steps"),
@@ -101,6 +102,9 @@ class TestSteps:
         assert "Each share is held for 4m, the last one, too: 8m in all" in told
         assert "--guard errors looks 5 times while a share is held; when 'B' is worse" in told
         assert "the traffic goes back to A 75 %, B 25 %" in told
+        told = words(notebook.run(f"%sm_traffic {own} B --steps 100 --dry-run"))
+        assert "The share is moved at once, and stays" in told
+        assert "Each share is held" not in told
         assert weights(connection, own) == {"A": 3.0, "B": 1.0}
 
     def test_an_interrupt_says_at_which_share_it_stays_and_how_to_go_on(self, notebook, connection, own):
@@ -136,6 +140,24 @@ class TestGuard:
         told = notebook.fails(line, DeployError)
         assert f"variant 'B' of endpoint '{own}' was taken back at 80 %: A is better: rmse" in told
         assert weights(connection, own) == {"A": 3.0, "B": 1.0}
+
+    def test_an_interrupt_of_the_taking_back_says_what_was_worse(self, notebook, connection, own):
+        events, operation = connection.client("sagemaker").meta.events, "UpdateEndpointWeightsAndCapacities"
+        calls = []
+
+        def interrupted(**_):
+            calls.append(operation)
+            if len(calls) == 2:
+                raise KeyboardInterrupt
+
+        events.register(f"before-call.sagemaker.{operation}", interrupted)
+        try:
+            line = f"%sm_traffic {own} B --steps 80,100 --every 50ms --guard rmse --data $X --target $y"
+            told = notebook.fails(line, Detached)
+        finally:
+            events.unregister(f"before-call.sagemaker.{operation}", interrupted)
+        assert told.startswith("stopped; variant 'B' was to be taken back at 80 %: A is better: rmse")
+        assert told.endswith(f"to take it back yourself: %sm_traffic {own} A=3 B=1")
 
     def test_one_that_is_better_comes_all_the_way(self, notebook, connection, own):
         notebook.run(f"%sm_traffic {own} A --steps 90,100 --every 50ms --guard errors,rmse --data $X --target $y")

@@ -6,7 +6,7 @@ import pytest
 
 from sm_magics.clock import Clock
 from sm_magics.deploy import observe_endpoint
-from sm_magics.errors import CellError, DeployError, PlanError, ServiceError
+from sm_magics.errors import CellError, DeployError, Detached, PlanError, ServiceError
 from sm_magics.events import Reached, Stepping
 from sm_magics.inventory import delete, deletion
 from sm_magics.plan import reweigh
@@ -136,6 +136,8 @@ class TestSteps:
         ]
         assert writes == []
         assert made.notes[0] == "Each share is held for 1s, but the last, which stays: 1s in all, besides the calls."
+        once = course_plan(observe_endpoint(connection, name), Course(name, "B", (100,), 300.0))
+        assert once.notes == ("The share is moved at once, and stays: nothing is held, and nothing guards it.",)
         course = Course(name, "B", (10, 50), 300.0)
         guarded = course_plan(observe_endpoint(connection, name), course, ("errors", "rmse"))
         assert guarded.notes[0] == "Each share is held for 5m, the last one, too: 10m in all, besides the calls."
@@ -284,6 +286,45 @@ class TestGuard:
         finally:
             events.unregister("before-call.sagemaker.DescribeEndpoint", expired)
             events.unregister("after-call.sagemaker.UpdateEndpointWeightsAndCapacities", accepted)
+
+    @pytest.mark.parametrize(
+        ("operation", "when", "why"),
+        [
+            ("UpdateEndpointWeightsAndCapacities", "before-call", "that was interrupted"),
+            ("DescribeEndpoint", "before-call", "that was interrupted"),
+            ("UpdateEndpointWeightsAndCapacities", "after-call", "that was asked for, and goes on by itself"),
+        ],
+    )
+    def test_an_interrupted_taking_back_says_what_was_worse_too(
+        self, deployer, connection, name, quick, operation, when, why
+    ):
+        events = connection.client("sagemaker").meta.events
+
+        def interrupted(**_):
+            raise KeyboardInterrupt
+
+        def accepted(**_):
+            events.register("before-call.sagemaker.DescribeEndpoint", interrupted)
+
+        taken = f"{when}.sagemaker.{operation}", accepted if when == "after-call" else interrupted
+
+        class Beside(Watching):
+            def trouble(self):
+                events.register(*taken)
+                return "all of it failed"
+
+        deployer.run(name, TWO)
+        try:
+            with pytest.raises(Detached) as caught:
+                list(step(connection, Course(name, "B", (50, 100), 100.0), quick[0], guard=Beside()))
+        finally:
+            events.unregister(*taken)
+            events.unregister("before-call.sagemaker.DescribeEndpoint", interrupted)
+        assert str(caught.value) == (
+            "stopped; variant 'B' was to be taken back at 50 %: all of it failed; it may still have 50 % of the "
+            f"traffic of endpoint '{name}', for {why}\n"
+            f"  %sm_status {name} shows it; to take it back yourself: %sm_traffic {name} A=3 B=1"
+        )
 
     def test_one_that_is_gone_when_it_is_to_be_taken_back_is_said_so(self, deployer, connection, name, quick):
         class Beside(Watching):

@@ -194,6 +194,8 @@ class Session:
                 if happened and looks and type(event) is type(happened[-1]):
                     happened.pop()
                 happened.append(event)
+        except Detached:
+            raise  # which says already what it leaves
         except KeyboardInterrupt:
             if not calm:
                 raise Detached("\n  ".join([*interrupted(happened), *_last_seen(happened)])) from None

@@ -34,7 +34,12 @@ class TrafficMagics(DeployingMagics):
         name("the endpoint"),
         argument("words", nargs="*", metavar="VARIANT=SHARE", help="the share of each variant; one alone with --steps"),
         argument("--steps", metavar="PERCENT", help="move a variant to these shares, one after another: 10,50,100"),
-        argument("--every", type=duration, metavar="TIME", help="hold each share so long: 30s to 7d; 5m by default"),
+        argument(
+            "--every",
+            type=duration,
+            metavar="TIME",
+            help="hold each share so long, such as 30s; 5m by default, at most 7d",
+        ),
         argument("--guard", metavar="WHAT", help="back again when it is worse by these: errors,latency,rmse"),
         argument("--data", metavar="$ROWS", help="rows to send to both in each step, for a guard of quality"),
         argument("--target", metavar="$VALUES", help="the true value of each of these rows"),
@@ -96,27 +101,29 @@ class TrafficMagics(DeployingMagics):
             raise CellError(f"'{names[0]}' is the only variant of endpoint '{endpoint}': it has all the traffic")
         every = DEFAULT_EVERY if given.every is None else given.every
         if every > MOST_EVERY:
-            raise CellError(f"--every {duration_of(every)}: a share is held for {duration_of(MOST_EVERY)} at most")
+            told = f"--every {duration_of(every)}: a share is held for {duration_of(MOST_EVERY)} at most"
+            raise CellError(told, hint="the cell runs all the while; hold each share for less: --every 1d")
         course = Course(endpoint, given.words[0], parse_steps(given.steps), every)
-        guard = self._guard(given, connection, course)
+        kinds = () if given.guard is None else parse_guards(given.guard)
+        guard = self._guard(given, connection, course, kinds)
         if given.dry_run:
-            kinds = () if given.guard is None else parse_guards(given.guard)
             return Planned(course_plan(observe_endpoint(connection, endpoint), course, kinds))
         events = step(connection, course, self.session.clock, guard=guard, timeout=self.session.timeout(given))
         return self._follow(given, connection, events)
 
-    def _guard(self, given: argparse.Namespace, connection: Connection, course: Course) -> Guard | None:
+    def _guard(
+        self, given: argparse.Namespace, connection: Connection, course: Course, kinds: Sequence[str]
+    ) -> Guard | None:
         from sm_magics.columns import check_columns
         from sm_magics.compare.exchange import Target
         from sm_magics.deploy import observe_endpoint
-        from sm_magics.guard import check_every, check_steps, guards, parse_guards
+        from sm_magics.guard import check_every, check_steps, guards
         from sm_magics.shifting import LOOKS
         from sm_magics.spec import resolve
 
-        if given.guard is None:
+        if not kinds:
             refuse(given, "it goes with --guard", data=None, target=None)
             return None
-        kinds = parse_guards(given.guard)
         check_every(connection, course.every, kinds)
         check_steps(course.steps, kinds)
         shares = observe_endpoint(connection, course.endpoint).shares
