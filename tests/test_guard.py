@@ -126,7 +126,7 @@ class TestTime:
             check_every(connection, 0.0, kinds)
         assert "--every 5m" in caught.value.hint
 
-    def test_where_cloudwatch_counts_by_minutes_less_than_three_are_refused(self, connection):
+    def test_where_cloudwatch_counts_by_minutes_less_than_four_are_refused(self, connection):
         aws = replace(connection, counts_every=60)
         with pytest.raises(
             CellError, match="--every 239s is too short for --guard errors: CloudWatch counts"
