@@ -8,7 +8,10 @@ import io
 import itertools
 import os
 import signal
+import sys
 import tarfile
+import threading
+import time
 import types
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -289,6 +292,34 @@ def notebook(open_notebook, connection, linear, xgb, data, corrupt):
     opened.session.connect = lambda: connection
     opened.variables.update(linear=linear, xgb=xgb, X=data[0], y=data[1], corrupt=corrupt)
     return opened
+
+
+@pytest.fixture
+def interrupt_in():
+    """Return what interrupts the main thread, as Ctrl-C does, once it waits for another thread in a function."""
+    main, threads = threading.main_thread().ident, []
+
+    def waits(function):
+        frame = sys._current_frames()[main]
+        waiting = frame.f_code.co_filename == threading.__file__
+        while frame is not None and frame.f_code is not function.__code__:
+            frame = frame.f_back
+        return waiting and frame is not None
+
+    def interrupt(function):
+        deadline = time.monotonic() + 30
+        while not waits(function):
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        signal.pthread_kill(main, signal.SIGINT)
+
+    def begin(function):
+        threads.append(threading.Thread(target=interrupt, args=(function,), daemon=True))
+        threads[-1].start()
+
+    yield begin
+    for each in threads:
+        each.join()
 
 
 class FakeClock:

@@ -165,10 +165,51 @@ class TestLoad:
     def test_between_two_looks_it_waits(self):
         load = Load(None, TARGET, [b"1"], rate=1, seconds=1, sending=lambda *_, **__: iter(()), clock=lambda: 0.0)
         load.wait()
-        alive, waits = iter([True, True, False]), []
-        load._thread = SimpleNamespace(is_alive=lambda: next(alive), join=waits.append)
+        over, waits = iter([False, False, True, True]), []
+        load._over = SimpleNamespace(is_set=lambda: next(over), wait=waits.append)
         assert len(list(load.watch(10.0))) == 4
         assert waits == [LOOK_SECONDS] * 3 + [0]
+
+    @pytest.mark.parametrize(
+        ("waits", "function"),
+        [
+            (Load.wait, Load.wait),
+            (lambda load: load.wait(60), Load.wait),
+            (lambda load: list(load.watch()), Load.watch),
+            (lambda load: list(load.watch(60)), Load.watch),
+        ],
+    )
+    def test_an_interrupt_ends_the_waiting_and_not_the_load(self, interrupt_in, waits, function):
+        def sends(*_, until, **__):
+            yield outcome()
+            until.wait()
+
+        load = Load(None, TARGET, [b"1"], rate=1, seconds=3600, sending=sends)
+        interrupt_in(function)
+        with pytest.raises(KeyboardInterrupt):
+            waits(load)
+        assert load.running
+        load.wait(0.01)
+        assert load.running
+        load.stop()
+        assert not load.running
+        assert (load.stopped, load.tally.sent) == (True, 1)
+
+    def test_an_interrupt_of_its_end_may_be_followed_by_another_stop(self, interrupt_in):
+        ends = threading.Event()
+
+        def sends(*_, **__):
+            ends.wait()
+            yield from ()
+
+        load = Load(None, TARGET, [b"1"], rate=1, seconds=3600, sending=sends)
+        interrupt_in(Load.stop)
+        with pytest.raises(KeyboardInterrupt):
+            load.stop()
+        assert load.running
+        ends.set()
+        load.stop()
+        assert (load.running, load.stopped) == (False, True)
 
     def test_watching_may_have_an_end_and_raises_what_kept_it_from_sending(self):
         def waits(*_, until, **__):

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression
 
+from sm_magics.compare.load import Load
 from sm_magics.errors import CellError, Detached
 from sm_magics.results import Loaded
 
@@ -66,7 +67,7 @@ class TestALoad:
         assert "5 lost" in told
         assert "ModelError: InvokeEndpoint: Received client error (400)" in told
 
-    def test_who_waits_is_told_how_far_it_is_and_an_interrupt_ends_the_waiting_only(self, notebook, own, monkeypatch):
+    def test_who_waits_is_told_how_far_it_is_and_an_interrupt_ends_the_waiting_only(self, notebook, own, interrupt_in):
         notebook.run("%sm_config display=text")
         ran = notebook.run(f"%sm_load {own} --data $X --rps 20 --for 500ms -o load --quiet")
         notebook.run(f"%sm_load {own} -o load")
@@ -75,16 +76,15 @@ class TestALoad:
         notebook.run(f"%sm_load {own} --data $X --rps 5 --for 1h -o load")
         load = notebook.variables["load"].load
 
-        def interrupted(_timeout):
-            raise KeyboardInterrupt
-
-        monkeypatch.setattr(load._thread, "join", interrupted)
+        interrupt_in(Load.watch)
         told = notebook.fails("load.wait()", Detached)
         assert f"stopped waiting; the load on endpoint '{own}' goes on by itself" in told
         assert f"%sm_load {own} stop ends it" in told
-        monkeypatch.undo()
         assert load.running
-        assert "stopped" in words(notebook.run(f"%sm_load {own} stop")).lower()
+        assert "already" in notebook.fails(f"%sm_load {own} --data $X", CellError)
+        while not load.tally.sent:
+            load.wait(0.02)
+        assert "Stopped early" in words(notebook.run(f"%sm_load {own} stop"))
         assert load.stopped
 
     def test_there_is_one_for_each_endpoint(self, notebook, own):

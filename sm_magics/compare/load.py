@@ -123,6 +123,7 @@ class Load:
         self._connection = connection
         self._sending, self._clock = sending, clock
         self._stop = threading.Event()
+        self._over = threading.Event()  # not is_alive(): a join that is interrupted makes it false (CPython 3.11)
         self.count = max(1, round(rate * seconds))
         self._began, self._ended = clock(), math.nan
         requests = self._requests(itertools.cycle(bodies))
@@ -132,7 +133,7 @@ class Load:
     @property
     def running(self) -> bool:
         """Whether it goes on."""
-        return self._thread.is_alive()
+        return not self._over.is_set()
 
     @property
     def elapsed(self) -> float:
@@ -151,7 +152,8 @@ class Load:
         """End it; what is under way is given up, and not counted."""
         self.stopped = self.stopped or self.running
         self._stop.set()
-        self._thread.join()
+        self._over.wait()
+        self._thread.join()  # which has nothing left to do
 
     def wait(self, timeout: float | None = None) -> None:
         """Return once it is over, or `timeout` seconds have passed.
@@ -161,7 +163,8 @@ class Load:
         SmError
             When nothing could be sent at all: there are no credentials, say. A bug of ours is raised as it is.
         """
-        self._thread.join(timeout)
+        if self._over.wait(timeout):
+            self._thread.join()
         if self.failure is not None:
             raise self.failure
 
@@ -177,7 +180,7 @@ class Load:
         going = True
         while going:
             yield self.now()
-            self._thread.join(min(LOOK_SECONDS, max(ends - self._clock(), 0.0)))
+            self._over.wait(min(LOOK_SECONDS, max(ends - self._clock(), 0.0)))
             going = self.running and self._clock() < ends
         yield self.now()
         self.wait(0)
@@ -200,6 +203,7 @@ class Load:
             self.failure = error
         finally:
             self._ended = self._clock()
+            self._over.set()
 
 
 def _cut(text: str) -> str:
