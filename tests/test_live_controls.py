@@ -68,6 +68,13 @@ def test_sliders_say_the_shares_that_there_are_and_nothing_differs(make):
     assert controls.apply.disabled
 
 
+def test_a_variant_has_one_instance_at_least_as_the_service_wants_it(make):
+    controls = make(A=4.0, B=1.0)
+    number(controls, "A").value = 0
+    assert controls.counts == {"A": 1, "B": 1}
+    assert not controls.differ
+
+
 def test_what_one_gets_the_others_lose(make):
     controls = make(A=4.0, B=1.0, C=5.0)
     slider(controls, "C").value = 0.0

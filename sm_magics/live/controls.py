@@ -185,7 +185,7 @@ class Controls:
         if name in self._counts:
             number = self._numbers[name] = ipywidgets.BoundedIntText(
                 self._counts[name],
-                min=0,
+                min=min(1, self._counts[name]),  # only inference components may have none
                 max=MOST_INSTANCES,
                 description=f'<span class="sm-aloud">{name}</span> instances',
                 description_allow_html=True,
