@@ -10,13 +10,16 @@ from sm_magics.render import html as cards
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["LIVE", "Written", "alert", "button", "hear_at_once", "live_bundle", "row", "style", "walk"]
+__all__ = ["LIVE", "MANY", "Written", "alert", "button", "hear_at_once", "live_bundle", "row", "style", "walk"]
 
+FEW, MANY = 760, 980  # pixels that a table needs to stand as one; of many columns, with wide letters
 LIVE = "application/vnd.sm-magics.live+json"  # marks an output for the extension of JupyterLab: show it while it lives
 # The class `jupyter-widgets-disconnected` is put on by the front end itself, when the kernel is gone or restarted.
 _STYLE = """<style>
 .sm-panel {overflow: visible}
 .sm-panel .sm-live, .sm-panel .sm-log {container-type: inline-size; width: auto}
+.sm-panel .sm-live:has(th:nth-child(9)) {container-name: sm-many}
+.sm-panel .sm-card table.sm-wide td:first-child {white-space: normal; overflow-wrap: anywhere; min-width: 14ch}
 .sm-panel .sm-row {display: flex; flex-flow: row wrap; align-items: center; gap: 4px 8px; overflow: visible}
 .sm-panel .widget-html, .sm-panel .widget-html-content {
   height: auto; line-height: normal; overflow: visible; min-width: 0; max-width: 100%;
@@ -97,7 +100,10 @@ def style() -> Any:
     """Return the widget that gives all panels their look."""
     import ipywidgets
 
-    fitting = f"<style>@container (max-width: 760px) {{\n{cards.narrow()}{_NARROW}}}</style>"
+    fitting = (
+        f"<style>@container (max-width: {FEW}px) {{\n{cards.narrow()}{_NARROW}}}\n"
+        f"@container sm-many (max-width: {MANY}px) {{\n{cards.narrow()}}}</style>"
+    )
     return ipywidgets.HTML(f"<style>\n{cards.style()}\n</style>{_STYLE}{fitting}", layout={"display": "none"})
 
 

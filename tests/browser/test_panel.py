@@ -11,6 +11,7 @@ from frontend import AT_ONCE, MS, as_a_file, pictures
 from playwright.sync_api import expect
 
 from sm_magics.deploy import observe
+from sm_magics.live.widgets import MANY
 from sm_magics.plan import plan
 from sm_magics.target import Share
 from sm_magics.watch import look
@@ -29,6 +30,7 @@ rollback_on: [{{metric: Invocation5XXErrors, above: 1%, for: 20s}}]
 """
 LONG = "variants:\n  Linear-Model: {{model: {}}}\n  Gradient-Boosting-of-November: {{model: {}}}\n"
 NARROW = 500  # pixels
+WIDTHS = (700, 800, 900, 1000, 1100, 1200, 1300, 1500)
 # What of a panel is not within it, by its class; and what the browser calls invalid.
 BEYOND = """panel => {
   const {left, right} = panel.getBoundingClientRect();
@@ -246,6 +248,22 @@ def test_a_narrow_window_cuts_nothing_and_what_is_disabled_can_be_read(open_cell
     assert panel.evaluate(ALIGNED)
     assert panel.locator(".noUi-target").first.bounding_box()["width"] > NARROW / 3
     expect(button(panel, "Promote Gradient-Boosting-of-November")).to_be_visible()
+
+
+def test_what_was_measured_is_cut_off_at_no_width_and_is_a_table_where_there_is_room(
+    open_cells, front_end, deployer, name, models
+):
+    deployer.run(name, LONG.format(*models))
+    opened = open_cells(f"%sm_panel {name}", front_end=front_end)
+    panel = panel_of(opened)
+    expect(panel.locator(".sm-live td[data-of=latency]").first).to_be_attached(timeout=MS)
+    if front_end == "lab":
+        opened.do("application:toggle-left-area")  # the list of files takes its part
+    for width in WIDTHS:
+        opened.page.set_viewport_size({"width": width, "height": 900})
+        assert panel.evaluate(BEYOND) == [], width
+        heads = panel.locator(".sm-live thead")
+        assert heads.is_visible() == (panel.bounding_box()["width"] > MANY), width
 
 
 def test_stop_watching_is_heard_while_a_cell_runs(open_cells, front_end, served):
