@@ -24,7 +24,6 @@ from playwright.sync_api import expect
 
 FRONT_ENDS = {"lab": "lab/tree/{}?reset", "notebook": "notebooks/{}"}  # without the tabs that were there before
 MS = 20_000  # for what must come at some time
-AT_ONCE = 1_000  # milliseconds: for what must not wait for a cell that runs; it takes a tenth of that, or less
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
     *["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-dev-shm-usage", "--no-first-run"],
@@ -48,13 +47,6 @@ NOT_OURS = (
     "'filebrowser:open-path' not registered",
     "Canceled future for",  # JupyterLab's debugger, of a kernel that ends while it asks
 )
-TOOK = """([place, text, most]) => { window.smTook = new Promise(done => {
-  let began = Infinity;
-  window.addEventListener('pointerdown', () => { began = performance.now(); }, {capture: true, once: true});
-  const see = () => place.textContent.includes(text) && done(performance.now() - began);
-  new MutationObserver(see).observe(place, {childList: true, characterData: true, subtree: true});
-  setTimeout(done, most, Infinity);
-}); }"""
 ACTIVE = "window.jupyterapp?.shell.currentWidget"
 
 
@@ -170,19 +162,13 @@ class Opened:
         """Wait until a cell has its number."""
         expect(self.cell(number).locator(".jp-InputPrompt")).to_contain_text(re.compile(r"\[\d+\]"), timeout=MS)
 
-    @property
-    def stop_button(self):
-        """The one of the toolbar, that interrupts the kernel."""
-        return self.page.locator('[data-command="notebook:interrupt-kernel"]').first
+    def is_running(self, number):
+        """Wait until a cell has begun, and see that it has not ended."""
+        expect(self.cell(number).locator(".jp-InputPrompt")).to_contain_text("[*]")
 
     def interrupt(self):
-        self.stop_button.click()
-
-    def until(self, button, place, text):
-        """Click, and return how many milliseconds pass on the page's clock until a place has a text."""
-        self.page.evaluate(TOOK, [place.element_handle(), text, MS])
-        button.click()
-        return self.page.evaluate("window.smTook")
+        """Press the toolbar's stop button."""
+        self.page.locator('[data-command="notebook:interrupt-kernel"]').first.click()
 
     def restart(self):
         """Restart the kernel, as the dialog that asks whether to do it does."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import nbformat
 import pytest
 from frontend import ACTIVE, MS
 from playwright.sync_api import expect
@@ -99,3 +100,20 @@ def test_without_the_extension_what_ipywidgets_says_of_a_panel_that_is_gone_is_h
             outputs = "".join(f'<div class="jp-OutputArea-child">{each}</div>' for each in (other, said))
             page.set_content(f'<div class="jp-OutputArea">{outputs}</div>')
             expect(page.get_by_text("model not found")).to_be_visible(visible=not hidden)
+
+
+def test_a_panel_whose_kernel_is_chosen_later_is_shown_then(open_cells, open_page, server, served):
+    opened = open_cells(f"%sm_panel {served}", name="chosen.ipynb")
+    opened.begin(1)
+    expect(opened.cell(1).locator(".sm-panel .sm-live")).to_contain_text("InService", timeout=MS)
+    opened.until_idle()
+    opened.save()
+    kernel = opened.page.evaluate(f"() => {ACTIVE}.sessionContext.session.kernel.id")
+    opened.context.close()
+    nbformat.write(server.read("chosen.ipynb"), server.root / "later.ipynb")
+    later = open_page("later.ipynb")
+    expect(later.page.get_by_text("As it was when")).to_be_visible(timeout=MS)
+    expect(later.cell(1).locator(".sm-panel")).to_have_count(0)
+    later.page.evaluate(f"id => {ACTIVE}.sessionContext.changeKernel({{id}}).then(() => null)", kernel)
+    expect(later.cell(1).locator(".sm-panel .sm-live")).to_contain_text("InService", timeout=MS)
+    expect(later.page.get_by_text("As it was when")).not_to_be_visible()

@@ -7,7 +7,7 @@ from collections import Counter
 
 import nbformat
 import pytest
-from frontend import AT_ONCE, MS, as_a_file, pictures
+from frontend import MS, as_a_file, pictures
 from playwright.sync_api import expect
 
 from sm_magics.deploy import observe
@@ -270,17 +270,18 @@ def test_stop_watching_is_heard_while_a_cell_runs(open_cells, front_end, served)
     opened = open_cells(f"%sm_panel {served}", BLOCKS, front_end=front_end)
     panel = panel_of(opened)
     opened.begin(2)
-    expect(opened.cell(2).locator(".jp-InputPrompt")).to_contain_text("[*]")
-    assert opened.until(button(panel, "Stop watching"), panel, "Watch again") < AT_ONCE
-    expect(button(panel, "Watch again")).to_be_visible()
+    opened.is_running(2)
+    press(panel, "Stop watching")
+    expect(button(panel, "Watch again")).to_be_visible(timeout=MS)
     expect(panel.locator(".sm-live")).to_contain_text("No longer watched")
+    opened.is_running(2)  # so that the press did not wait for its end
     opened.interrupt()
     opened.sees(2, "KeyboardInterrupt")
 
 
 def test_twenty_panels_on_one_kernel_all_follow_and_are_all_heard(open_cells, connection, weighed):
     show = f"display(get_ipython().run_line_magic('sm_panel', '{weighed}'))"
-    opened = open_cells(f"for _ in range({PANELS}):\n    {show}")
+    opened = open_cells(f"for _ in range({PANELS}):\n    {show}\n{BLOCKS}")
     opened.begin(1)
     panels = opened.cell(1).locator(".sm-panel")
     expect(panels).to_have_count(PANELS, timeout=MS)
@@ -289,7 +290,11 @@ def test_twenty_panels_on_one_kernel_all_follow_and_are_all_heard(open_cells, co
     expect(panels.locator(".sm-live", has_text="50 %")).to_have_count(PANELS, timeout=MS)
     for number in (0, PANELS - 1):
         panel = panels.nth(number)
-        assert opened.until(button(panel, "Stop watching"), panel, "Watch again") < AT_ONCE
+        press(panel, "Stop watching")
+        expect(panel.get_by_role("button", name="Watch again")).to_be_visible(timeout=MS)
+    opened.is_running(1)
+    opened.interrupt()
+    opened.sees(1, "KeyboardInterrupt")
 
 
 def test_a_panel_shows_the_cause_of_a_rollback(open_cells, deployer, name, models):

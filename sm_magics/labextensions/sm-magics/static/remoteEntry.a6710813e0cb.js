@@ -170,24 +170,37 @@
       constructor(notebook) {
         super();
         this.notebook = notebook;
-        this.shown = null;
+        this.shown = null; // the id of the panel that is
+        this.asked = 0; // how often the kernel was
+        this.again = () => void this.show();
+        notebook.sessionContext.kernelChanged.connect(this.again);
+        notebook.sessionContext.connectionStatusChanged.connect(this.again);
         this.changes = new MutationObserver(() => nameHandles(this.node));
       }
 
       async renderModel({ data, metadata }) {
-        const id = data[VIEW]?.model_id;
+        this.model = { data, metadata };
+        await this.show();
+      }
+
+      async show() {
         const { rendermime } = this.notebook.content;
+        const id = this.model?.data[VIEW]?.model_id;
         if (!id || id === this.shown || !rendermime.getFactory(VIEW)) return;
+        const asked = ++this.asked;
+        const there = await isLive(this.notebook, id);
+        if (!there || this.isDisposed || asked !== this.asked) return; // a kernel that comes later is asked again
         this.shown = id;
-        if (!(await isLive(this.notebook, id)) || this.isDisposed) return;
         this.changes.observe(this.node, { childList: true, subtree: true });
         const view = rendermime.createRenderer(VIEW);
         this.addWidget(view);
-        await view.renderModel({ data, metadata });
+        await view.renderModel(this.model);
       }
 
       dispose() {
         this.changes.disconnect();
+        this.notebook.sessionContext.kernelChanged.disconnect(this.again);
+        this.notebook.sessionContext.connectionStatusChanged.disconnect(this.again);
         super.dispose();
       }
     }
