@@ -14,7 +14,8 @@ __all__ = ["LIVE", "MANY", "Written", "alert", "button", "hear_at_once", "live_b
 
 FEW, MANY = 760, 980  # pixels that a table needs to stand as one; of many columns, with wide letters
 LIVE = "application/vnd.sm-magics.live+json"  # marks an output for the extension of JupyterLab: show it while it lives
-# The class `jupyter-widgets-disconnected` is put on by the front end itself, when the kernel is gone or restarted.
+# When the kernel is restarted, ipywidgets puts the class `jupyter-widgets-disconnected` on every widget. Our extension
+# of JupyterLab puts `sm-ended` on what holds a panel however its kernel ends.
 _STYLE = """<style>
 .sm-panel {overflow: visible}
 .sm-panel .sm-live, .sm-panel .sm-log {container-type: inline-size; width: auto}
@@ -56,12 +57,12 @@ _STYLE = """<style>
   border-left: 4px solid currentColor; padding: 2px 10px; margin: 4px 0;
 }
 .sm-panel textarea {font: 12px/1.5 var(--jp-code-font-family, ui-monospace, monospace)}
-.sm-panel.jupyter-widgets-disconnected::before {
+.sm-panel:is(.jupyter-widgets-disconnected, .sm-ended *)::before {
   content: "Disconnected: the kernel that showed this has ended. This is what was seen last; run the cell again.";
   display: block; padding: 4px 10px; font: 600 13px/1.5 var(--jp-ui-font-family, system-ui, sans-serif);
   color: var(--jp-warn-color0, #b26a00); border: 1px solid currentColor; border-radius: 4px;
 }
-.sm-panel.jupyter-widgets-disconnected > * {opacity: .5; pointer-events: none}
+.sm-panel:is(.jupyter-widgets-disconnected, .sm-ended *) > * {opacity: .5; pointer-events: none}
 .sm-panel .jupyter-widgets-disconnected::before {content: none}
 .jp-OutputArea:has(.sm-panel) > .jp-OutputArea-child:has(.sm-record) {display: none}
 :is(.cell_container, #output-area):has(.sm-panel) .sm-record {display: none}

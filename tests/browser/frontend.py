@@ -174,6 +174,11 @@ class Opened:
         """Restart the kernel, as the dialog that asks whether to do it does."""
         self.page.evaluate(f"() => {ACTIVE}.sessionContext.restartKernel()")
 
+    def end_kernel(self):
+        """Shut the kernel down, as the menu does."""
+        self.do("kernelmenu:shutdown")
+        self.page.wait_for_function(f"() => !{ACTIVE}.sessionContext.session?.kernel")
+
     def save(self):
         self.do("docmanager:save")
 

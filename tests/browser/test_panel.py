@@ -22,6 +22,11 @@ ASKED = 50
 LOOKED_FOR_MS = 2500
 TWO = "variants:\n  A: {{model: {}, weight: 4}}\n  B: {{model: {}, weight: 1}}\n"
 BLOCKS = "import time\ntime.sleep(600)"
+ENDS = {
+    "restarted": lambda opened: opened.restart(),
+    "shut down": lambda opened: opened.end_kernel(),
+    "crashed": lambda opened: opened.begin(2),
+}
 GUARDED = """%%sm_endpoint {} --no-wait
 variants:
   A: {{model: {}}}
@@ -320,15 +325,25 @@ def test_a_panel_shows_the_cause_of_a_rollback(open_cells, deployer, name, model
     opened.has_run(4)
 
 
-def test_a_restart_of_the_kernel_makes_the_panel_say_that_it_is_disconnected(open_cells, front_end, served):
-    opened = open_cells(f"%sm_panel {served}", front_end=front_end)
+@pytest.mark.parametrize("how", ENDS)
+def test_a_panel_says_that_it_is_disconnected_however_its_kernel_ends(open_cells, front_end, served, how):
+    opened = open_cells(f"%sm_panel {served}", "import os\nos._exit(1)", front_end=front_end)
     panel = panel_of(opened)
     assert panel.evaluate(BANNER) == "none"
-    opened.restart()
-    expect(opened.page.locator(".sm-panel.jupyter-widgets-disconnected")).to_have_count(1, timeout=MS)
+    ENDS[how](opened)
+    expect(opened.page.locator(".sm-ended .sm-panel")).to_have_count(1, timeout=MS)
     assert "the kernel that showed this has ended" in panel.evaluate(BANNER)
     assert panel.evaluate("panel => [...panel.children].every(each => getComputedStyle(each).pointerEvents === 'none')")
-    pictures(opened, f"panel-disconnected-{front_end}")
+    pictures(opened, f"panel-{how.replace(' ', '-')}-{front_end}")
+
+
+def test_a_restart_is_said_without_our_extension_too(open_cells, served):
+    opened = open_cells(f"%sm_panel {served}")
+    panel = panel_of(opened)
+    opened.restart()
+    expect(opened.page.locator(".sm-panel.jupyter-widgets-disconnected")).to_have_count(1, timeout=MS)
+    opened.page.evaluate("document.querySelectorAll('.sm-ended').forEach(each => each.classList.remove('sm-ended'))")
+    assert "the kernel that showed this has ended" in panel.evaluate(BANNER)
 
 
 def shows_the_record(again, name):

@@ -1,5 +1,6 @@
 // For the cells of sm_magics in JupyterLab 4 and Notebook 7: their YAML is coloured, commented and indented as YAML,
-// and panels are shown while their kernel has them, with names for the handles of their sliders.
+// and panels are shown while their kernel has them, with names for the handles of their sliders;
+// when it has ended, they say so.
 // Written by hand as the container of webpack's module federation that both load: there is nothing to build.
 (() => {
   "use strict";
@@ -144,6 +145,7 @@
   const LIVE = "application/vnd.sm-magics.live+json"; // marks the outputs that are panels, and cards of waiting cells
   const VIEW = "application/vnd.jupyter.widget-view+json";
   const BEFORE_WIDGETS = -20; // ipywidgets has rank -10
+  const ENDS = new Set(["restarting", "autorestarting", "terminating", "dead"]);
 
   async function isLive({ sessionContext }, id) {
     await sessionContext.ready;
@@ -172,10 +174,16 @@
         this.notebook = notebook;
         this.shown = null; // the id of the panel that is
         this.asked = 0; // how often the kernel was
-        this.again = () => void this.show();
-        notebook.sessionContext.kernelChanged.connect(this.again);
-        notebook.sessionContext.connectionStatusChanged.connect(this.again);
+        this.kernel = null; // the id of the one that has what is shown
         this.changes = new MutationObserver(() => nameHandles(this.node));
+        const { sessionChanged, kernelChanged, statusChanged, connectionStatusChanged } = notebook.sessionContext;
+        for (const each of [kernelChanged, connectionStatusChanged]) each.connect(this.show, this); // until disposed
+        for (const each of [sessionChanged, kernelChanged, statusChanged]) each.connect(this.sayIfEnded, this);
+      }
+
+      sayIfEnded() {
+        const kernel = this.notebook.sessionContext.session?.kernel;
+        if (this.kernel && (kernel?.id !== this.kernel || ENDS.has(kernel.status))) this.addClass("sm-ended");
       }
 
       async renderModel({ data, metadata }) {
@@ -194,13 +202,12 @@
         this.changes.observe(this.node, { childList: true, subtree: true });
         const view = rendermime.createRenderer(VIEW);
         this.addWidget(view);
+        this.kernel = this.notebook.sessionContext.session?.kernel?.id;
         await view.renderModel(this.model);
       }
 
       dispose() {
         this.changes.disconnect();
-        this.notebook.sessionContext.kernelChanged.disconnect(this.again);
-        this.notebook.sessionContext.connectionStatusChanged.disconnect(this.again);
         super.dispose();
       }
     }
