@@ -127,15 +127,37 @@ def test_the_expression_of_an_item_leads_to_it(expression):
     assert resolve(item_of(expression, "k"), {"job": job}) == 5
 
 
+ONLY = "only attributes, and items by a number or a text, are read here: give the result a name in a cell above"
+
+
 @pytest.mark.parametrize(
     ("written", "hint"),
     [
         ("X", "write $X"),
         ("$X.head(2)", "nothing is called here: give the result a name in a cell above"),
         ("$X.iloc", "write ${X.iloc}"),
+        ("$X['a'][-1]", "write ${X['a'][-1]}"),
+        ("${X.iloc", "write ${X.iloc}"),
+        *((each, ONLY) for each in ("$X[:0]", "${X[:0]}", "$X[a]", "${X[1,2]}", "${X.}", "$X.iloc, X")),
     ],
 )
 def test_what_is_no_expression_says_what_to_write(written, hint):
     with pytest.raises(CellError) as caught:
         resolve(written, {"X": 1})
     assert caught.value.hint == hint
+
+
+@given(st.text(alphabet="X$x{}[].:-'\"01(a", max_size=12))
+def test_what_a_hint_says_to_write_can_be_read(text):
+    for written in (text, f"$X{text}", f"${{X{text}"):
+        with suppress(CellError):
+            resolve(written, {"X": 1})
+            continue
+        with pytest.raises(CellError) as caught:
+            resolve(written, {"X": 1})
+        if caught.value.message.startswith("cannot read") and caught.value.hint.startswith("write ${X"):
+            with suppress(CellError):
+                resolve(caught.value.hint.removeprefix("write "), {"X": 1})
+                continue
+            with pytest.raises(CellError, match=r"no attribute|no item|is private"):
+                resolve(caught.value.hint.removeprefix("write "), {"X": 1})

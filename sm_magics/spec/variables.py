@@ -102,13 +102,23 @@ def _steps(path: str, position: int, expression: str) -> Iterator[_Step]:
 def _not_a_path(expression: str) -> CellError:
     if "(" in expression:
         hint = "nothing is called here: give the result a name in a cell above"
-    elif re.fullmatch(r"\$[^\W\d]\w*[.\[].*", expression):
-        hint = f"write ${{{clipped(expression[1:])}}}"
+    elif re.fullmatch(r"\$\{?[^\W\d]\w*[.\[].*", expression):
+        hint = "only attributes, and items by a number or a text, are read here: give the result a name in a cell above"
+        inside = expression[1:].removeprefix("{").removesuffix("}")
+        if f"${{{inside}}}" != expression and _is_path(f"${{{inside}}}"):
+            hint = f"write ${{{clipped(inside)}}}"
     elif expression.isidentifier():
         hint = f"write ${clipped(expression)}"
     else:
         hint = "write $name or ${name.attr[0]}; a text that starts with $ is written $$"
     return CellError(f"cannot read '{clipped(expression)}'", hint=hint)
+
+
+def _is_path(expression: str) -> bool:
+    with suppress(CellError):
+        _parsed(expression)
+        return True
+    return False
 
 
 def _follow(step: _Step, value: object, expression: str) -> object:
