@@ -158,6 +158,36 @@ def test_a_metric_that_is_none_is_refused_with_the_nearest():
         measure_of(1.5)
 
 
+def test_what_a_function_of_the_user_raises_is_told_shortly_with_its_cause_and_line():
+    def boom(*_):
+        raise KeyError("price")
+
+    with pytest.raises(CellError) as caught:
+        measure_of(boom, "lower").value(np.zeros(2), np.ones(2))
+    line = boom.__code__.co_firstlineno + 1
+    assert caught.value.message == f"--metric boom raised KeyError: 'price' (its line {line})"
+    assert "two arrays" in caught.value.hint
+    assert isinstance(caught.value.__cause__, KeyError)
+    with pytest.raises(CellError, match=r"--metric <lambda> raised ZeroDivisionError: "):
+        measure_of(lambda *_: 1 / 0, "lower").value(np.zeros(2), np.ones(2))
+    with pytest.raises(
+        CellError, match=r"--metric pow raised TypeError: unsupported [^\n]*'list'\n"
+    ):  # which has no lines
+        measure_of(pow, "lower").value(["a"], ["b"])
+
+
+@pytest.mark.parametrize("made", ["much", {}])
+def test_a_function_of_the_user_that_returns_no_number_is_told(made):
+    with pytest.raises(CellError, match=f"worst returned no number, but a {type(made).__name__}") as caught:
+        measure_of(type("Worst", (), {"__name__": "worst", "__call__": lambda *_: made})(), "lower").value([0], [1])
+    assert caught.value.hint == "give one number for all rows"
+
+
+def test_which_take_no_truths_but_numbers_is_known():
+    assert {name for name, each in MEASURES.items() if not each.numbers} == {"accuracy", "f1"}
+    assert not measure_of(max, "lower").numbers
+
+
 def test_a_function_of_the_user_is_a_measure():
     def worst(truths, predictions):
         return np.abs(truths - predictions).max()

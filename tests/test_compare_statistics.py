@@ -74,6 +74,16 @@ def test_turning_a_pair_round_turns_its_difference_round(seed):
     assert (there.low, there.high) == pytest.approx((-back.high, -back.low), abs=0.03)
 
 
+@pytest.mark.parametrize(("metric", "huge"), [("rmse", np.inf), ("rmse", -1e200), ("mae", np.inf), ("r2", np.inf)])
+@pytest.mark.parametrize("pairs", [True, False])
+@pytest.mark.filterwarnings("error")
+def test_of_predictions_beyond_all_bounds_nothing_is_said_and_nothing_warns(metric, pairs, huge):
+    first, second = two(20)
+    first.predictions[3], second.predictions[3] = huge, huge
+    found = compared(metric, first, second, pairs=pairs)
+    assert np.isnan([found.value, found.low, found.p]).all()
+
+
 def test_pairs_are_matched_by_row():
     first, second = two(100)
     mixed = second.take(np.random.default_rng(0).permutation(100))

@@ -13,6 +13,7 @@ import numpy as np
 
 from sm_magics.errors import CellError
 from sm_magics.nearest import did_you_mean
+from sm_magics.spec.problems import clipped
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ __all__ = ["MEASURES", "Measure", "measure_of"]
 
 Direction = Literal["lower", "higher"]
 _AS_NUMBERS = "give the true values as the numbers that the model was trained on, or let --parse make labels"
+_GETS = "it is given two arrays, the true values and the predictions, and has to return one number"
 Column = Any  # an array of shape (n,) or (n, classes); numpy's types say no more than this
 
 
@@ -49,6 +51,8 @@ class Measure:
     many
         As `value`, of many resamples at once: of shape (resamples, n), and as many values. None where that is not
         known; a few thousand calls of `value` then take seconds.
+    numbers
+        Whether it takes no truths but numbers.
     """
 
     name: str
@@ -58,6 +62,7 @@ class Measure:
     losses: Callable[[Column, Column], NDArray[np.float64]] | None = None
     of_mean: Callable[[Column], Column] | None = None
     many: Callable[[Column, Column], Column] | None = None
+    numbers: bool = False
 
     def wins(self, difference: float) -> bool:
         """Whether a value that is larger by `difference` is the better one."""
@@ -91,13 +96,27 @@ def measure_of(told: str | Callable[..., Any], better: Direction | None = None) 
         raise CellError(f"which values of {name} are better?", hint="add --better lower, or --better higher")
 
     def value(truths: Column, predictions: Column) -> float:
-        found = np.asarray(told(truths, predictions), dtype=float)
+        hint = "give one number for all rows"
+        try:
+            made = told(truths, predictions)
+        except Exception as error:
+            raise CellError(f"--metric {name} {_raised(error)}", hint=_GETS) from error
+        try:
+            found = np.asarray(made, dtype=float)
+        except (TypeError, ValueError) as error:
+            raise CellError(f"{name} returned no number, but a {type(made).__name__}", hint=hint) from error
         if found.size != 1:
-            hint = "give one number for all rows"
             raise CellError(f"{name} returned {found.size} values for {len(truths)} rows", hint=hint)
         return float(found.reshape(()))
 
     return Measure(name, better, lambda _, predictions: predictions, value)
+
+
+def _raised(error: Exception) -> str:
+    """Return what a function of the user raised, and in which of its lines where it has any."""
+    told = f"raised {type(error).__name__}: {clipped(str(error), 300)}".rstrip(": ")
+    within = error.__traceback__.tb_next if error.__traceback__ is not None else None
+    return told if within is None else f"{told} (its line {within.tb_lineno})"
 
 
 def _numbers(truths: Column, predictions: Column) -> Column:
@@ -257,7 +276,8 @@ def _binary(truths: Column, predictions: Column) -> bool:
 def _r2(truths: Column, predictions: Column) -> float:
     from sklearn.metrics import r2_score
 
-    return float(r2_score(truths, predictions)) if len(truths) > 1 else float("nan")
+    measurable = len(truths) > 1 and np.isfinite(predictions).all()
+    return float(r2_score(truths, predictions)) if measurable else float("nan")
 
 
 def _r2_of_many(truths: Column, predictions: Column) -> Column:
@@ -278,7 +298,10 @@ def _mean(
     of_mean: Callable[..., Column],
 ) -> Measure:
     """Return a measure that is a function of the mean of its losses."""
-    return Measure(name, better, prepare, lambda t, p: float(of_mean(losses(t, p).mean())), losses, of_mean)
+    numbers = prepare is not _labels
+    return Measure(
+        name, better, prepare, lambda t, p: float(of_mean(losses(t, p).mean())), losses, of_mean, None, numbers
+    )
 
 
 def _squares(truths: Column, predictions: Column) -> Column:
@@ -298,10 +321,10 @@ MEASURES = _named(
         _mean("rmse", "lower", _numbers, _squares, np.sqrt),
         _mean("mae", "lower", _numbers, lambda t, p: np.abs(p - t), lambda mean: mean),
         _mean("mape", "lower", _numbers, _relative, lambda mean: mean),
-        Measure("r2", "higher", _numbers, _r2, _squares, many=_r2_of_many),
+        Measure("r2", "higher", _numbers, _r2, _squares, many=_r2_of_many, numbers=True),
         _mean("accuracy", "higher", _labels, _wrong, lambda mean: 1 - mean),
         Measure("f1", "higher", _labels, _f1, many=_f1_of_many),
-        Measure("auc", "higher", _scores, _auc, many=_auc_of_many),
+        Measure("auc", "higher", _scores, _auc, many=_auc_of_many, numbers=True),
         _mean("logloss", "lower", _probabilities, _log_losses, lambda mean: mean),
     )
 )

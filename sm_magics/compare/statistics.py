@@ -98,7 +98,8 @@ def difference(measure: Measure, first: Sample, second: Sample, *, pairs: bool, 
     """
     if pairs:
         first, second = paired(first, second)
-    resampled = _Resampled(measure, first, second, pairs=pairs)
+    with np.errstate(over="ignore", invalid="ignore"):  # of what is infinite or nearly so: told, as no number, below
+        resampled = _Resampled(measure, first, second, pairs=pairs)
     known = Difference(
         first.variant, second.variant, resampled.rows, resampled.value, math.nan, math.nan, math.nan, math.nan
     )
