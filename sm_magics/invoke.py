@@ -10,7 +10,7 @@ from sm_magics.compare.exchange import Answer, Prediction, Request, Target, pred
 from sm_magics.compare.replay import replay
 from sm_magics.connection import call, is_forbidden
 from sm_magics.errors import InvokeError, ServiceError
-from sm_magics.rows import by_index, csv_line, missing, rows_of, unusual, values_of
+from sm_magics.rows import by_index, csv_line, number_of, rows_of, unusual, values_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -47,10 +47,9 @@ class Row:
 
     @property
     def error(self) -> float | None:
-        """Prediction minus truth, None where either is no number, or there is no truth."""
-        if isinstance(self.prediction, float) and isinstance(self.truth, int | float) and not missing(self.truth):
-            return self.prediction - self.truth
-        return None
+        """Prediction minus truth, None where either is no number, or there is no finite truth."""
+        truth = number_of(self.truth)
+        return self.prediction - truth if isinstance(self.prediction, float) and truth is not None else None
 
 
 @dataclass(frozen=True, slots=True)

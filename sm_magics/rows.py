@@ -23,6 +23,7 @@ __all__ = [
     "each_row",
     "json_line",
     "missing",
+    "number_of",
     "rows_of",
     "unusual",
     "values_of",
@@ -176,14 +177,23 @@ def by_index(truths: Any, data: Any, number: int | None = None, *, option: str =
         return truths.loc[rows]
     whose = f"the first {number:,} rows of --data" if fewer else "--data"
     told = f"the index of {option} is not that of {whose}: which value belongs to which row is not known"
-    raise CellError(
-        told, hint=f"where they are in the same order, leave the index out: {option} ${{values.to_numpy()}}"
-    )
+    raise CellError(told, hint=f"where they are in the same order, leave the index out: {option} ${{name.values}}")
 
 
 def missing(value: Any) -> bool:
     """Whether it stands for a value that is not there: None, or NaN as Python, Decimal, numpy or pandas have it."""
     return not isinstance(value, str) and str(value) in _MISSING
+
+
+def number_of(value: Any) -> float | None:
+    """Return a finite number as a float; None for all else: text, infinity, what is missing or too large."""
+    if isinstance(value, str) or not hasattr(value, "__float__"):
+        return None
+    try:
+        number = float(value)
+    except (OverflowError, TypeError, ValueError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def csv_line(row: Sequence[Any]) -> bytes:

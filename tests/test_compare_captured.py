@@ -61,10 +61,16 @@ def test_a_capture_that_cannot_be_joined_says_why(files, told):
         from_capture(design(pairs=False), files, {"x": 1.0})
 
 
-@pytest.mark.parametrize("unknown", [None, float("nan")])
+@pytest.mark.parametrize("unknown", [None, float("nan"), pd.NA])
 def test_a_truth_that_is_not_known_is_told(unknown):
     with pytest.raises(CellError, match="--target has no value for InferenceId 'y'"):
         from_capture(design(pairs=False), [file("A", line("x", "1"), line("y", "1"))], {"x": 1.0, "y": unknown})
+
+
+@pytest.mark.parametrize(("truth", "told"), [(float("inf"), "no finite value"), ("cat", "no number")])
+def test_a_truth_that_nothing_can_be_measured_by_is_told(truth, told):
+    with pytest.raises(CellError, match=f"--target has {told} for InferenceId 'y': "):
+        from_capture(design(pairs=False), [file("A", line("x", "1"), line("y", "1"))], {"x": 1.0, "y": truth})
 
 
 def test_truths_come_by_id():

@@ -124,6 +124,15 @@ def test_captured_requests_are_compared_without_sending_any(book, deployer, name
         ("--data $X --target $holes --metric rmse", "--target has no value for row 3"),
         ("--data $X --target $unlabelled --metric accuracy", "--target has no value for row 3"),
         ("--data $X --target $undefined --metric accuracy", "--target has no value for row 3"),
+        ("--data $X --target $infinite --metric rmse", "--target has no finite value for row 3: inf"),
+        ("--data $X --target $infinite --metric $raises --better lower", "--target has no finite value for row 3: inf"),
+        ("--data $X --target $odd --metric rmse", "--target has no number for row 1: 'x'"),
+        ("--data $X --target $short --rows 6 --metric rmse", "--target has 5 values for 6 rows"),
+        (
+            "--data $X --target $y --metric $raises --better lower --rows 30",
+            "--metric <lambda> raised ZeroDivisionError",
+        ),
+        ("--data $X[:0]", "items by a number or a text, are read here: give the result a name in a cell above"),
         ("--data $X --rows 0", "--rows 0: it takes at least 1"),
         ("--data $X --concurrency 0", "--concurrency 0: it takes at least 1"),
         ("--data $X --concurrency 9000", "--concurrency 9000: it takes at most 256"),
@@ -147,11 +156,24 @@ def test_captured_requests_are_compared_without_sending_any(book, deployer, name
 def test_what_cannot_be_compared_is_told(book, served, options, told):
     holes = np.array(book.variables["y"])
     holes[3] = np.nan
+    infinite, odd = np.array(book.variables["y"]), pd.Series(book.variables["y"], dtype=object)
+    infinite[3], odd.iloc[1] = np.inf, "x"
+    book.variables.update(infinite=infinite, odd=odd, raises=lambda *_: 1 / 0)
     labels = [["yes", "no"][at % 2] for at in range(200)]
     book.variables["unlabelled"] = [*labels[:3], float("nan"), *labels[4:]]
     book.variables["undefined"] = [*labels[:3], pd.NA, *labels[4:]]
     book.variables.update(short=[1.0] * 5, holes=holes, by_id={"a": 1.0}, none=[], long=[1] * 201)
     assert told in book.fails(f"%sm_compare {served} {options}", CellError)
+
+
+def test_truths_of_the_rows_that_are_sent_are_enough(book, served):
+    how = "--metric rmse --rows 50 --seed 3"
+    whole = book.run(f"%sm_compare {served} --data $X --target $y {how}").result
+    book.variables["part"] = book.variables["y"][:100]
+    part = book.run(f"%sm_compare {served} --data $X --target $part {how}").result
+    assert (part.verdict, part.comparison.rows) == (whole.verdict, 50)
+    book.variables["part"] = pd.Series(book.variables["y"])[:100][::-1]
+    assert book.run(f"%sm_compare {served} --data $frame --target $part {how}").result.verdict == whole.verdict
 
 
 def test_a_split_is_between_the_variants_with_a_weight(book, deployer, name):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pandas as pd
 import pytest
 
@@ -52,6 +54,25 @@ def test_rows_without_a_true_value_are_left_out_of_the_errors_and_counted(gap):
     assert told[5].split() == ["1", "9.00", "–", "A", "1.0", "ms"]
     assert "1 of 2 rows has no true value, and is left out of the errors." in " ".join(told)
     assert next(line for line in told if "100 %" in line).split()[6:8] == ["%", "2.00"]
+
+
+@pytest.mark.parametrize("odd", ["x", float("inf"), Decimal("-Infinity")])
+def test_rows_whose_true_value_is_no_finite_number_are_left_out_of_the_errors_and_counted(odd):
+    told = lines(invocations(sent(Row(0, 3.0, 1.0, "A", 1.0), Row(1, 9.0, odd, "A", 1.0), Row(2, 1.0, None, "A", 1.0))))
+    assert [told[5].split()[1], *told[5].split()[3:]] == ["9.00", "A", "1.0", "ms"]
+    told_whole = " ".join(told)
+    assert "1 of 3 rows has no true value, and is left out of the errors." in told_whole
+    assert "1 of 3 rows has a true value that is no finite number, and is left out of the errors." in told_whole
+    assert next(line for line in told if "100 %" in line).split()[6:8] == ["%", "2.00"]
+
+
+def test_true_values_that_are_labels_have_no_errors_and_nothing_is_said_of_them():
+    told = text.render(invocations(sent(Row(0, "cat", "cat", "A", 1.0), Row(1, 1.0, "dog", "A", 1.0))))
+    assert "left out" not in told
+
+
+def test_true_values_may_be_decimal_numbers():
+    assert Row(0, 3.0, Decimal("2.5"), "A", 1.0).error == 0.5
 
 
 def test_a_variant_that_answered_nothing_is_shown_as_such():

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sm_magics.errors import CellError
-from sm_magics.rows import BLOCK, Rows, by_index, csv_line, each_row, json_line, rows_of, unusual, values_of
+from sm_magics.rows import BLOCK, Rows, by_index, csv_line, each_row, json_line, number_of, rows_of, unusual, values_of
+from sm_magics.spec import resolve
 
 TABLE = [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]
 FRAME = pd.DataFrame(TABLE, columns=["a", "b"], index=[7, 8, 9])
@@ -304,6 +305,21 @@ class TestJsonLines:
         assert json.loads(json_line(row)) == {"features": [1.5, "inf", "2026-01-02 00:00:00", "(1+2j)"]}
 
 
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        (1, 1.0),
+        (True, 1.0),
+        (np.float32(0.5), 0.5),
+        (Decimal("2.5"), 2.5),
+        *((each, None) for each in ("1", None, pd.NA, pd.NaT, float("nan"), Decimal("nan"), Decimal("sNaN"), [1.0])),
+        *((each, None) for each in (float("inf"), -np.inf, np.longdouble("inf"), Decimal("-Infinity"), 10**400)),
+    ],
+)
+def test_a_number_is_what_a_finite_float_holds(value, number):
+    assert number_of(value) == number
+
+
 class TestByIndex:
     FRAME = pd.DataFrame({"x": [1, 2, 3]}, index=[7, 5, 9])
 
@@ -316,12 +332,22 @@ class TestByIndex:
     def test_where_the_indexes_differ_it_is_refused_with_what_to_do(self, index):
         with pytest.raises(CellError, match="the index of --expect is not that of --data") as caught:
             by_index(pd.Series([1.0, 2.0, 3.0], index=index), self.FRAME)
-        assert "--expect ${values.to_numpy()}" in caught.value.hint
+        assert "--expect ${name.values}" in caught.value.hint
 
     def test_where_either_has_no_index_the_order_is_all_there_is(self):
         truths = pd.Series([1.0, 2.0, 3.0])
         assert by_index(truths, self.FRAME.to_numpy()) is truths
         assert by_index([1.0, 2.0, 3.0], self.FRAME) == [1.0, 2.0, 3.0]
+
+    @pytest.mark.parametrize("kind", [float, "Float64", "category"])
+    def test_what_it_says_to_do_about_another_index_can_be_done(self, kind):
+        truths = pd.Series([1.0, 2.0, 3.0], dtype=kind)
+        for values in (truths, truths.to_frame()):
+            with pytest.raises(CellError) as caught:
+                by_index(values, self.FRAME)
+            expression = caught.value.hint.rpartition("--expect ")[2]
+            plain = resolve(expression, {"name": values})
+            assert values_of(by_index(plain, self.FRAME), 3) == [1.0, 2.0, 3.0]
 
     def test_fewer_values_than_rows_are_those_of_the_rows_that_are_sent(self):
         first = pd.Series([7.0, 5.0], index=[7, 5])
@@ -334,7 +360,7 @@ class TestByIndex:
         told = "the index of --expect is not that of the first 2 rows of --data: which value belongs to which row"
         with pytest.raises(CellError, match=told) as caught:
             by_index(pd.Series([1.0, 2.0], index=index), self.FRAME, 2)
-        assert "--expect ${values.to_numpy()}" in caught.value.hint
+        assert "--expect ${name.values}" in caught.value.hint
 
     def test_rows_of_one_index_may_be_any_of_them(self):
         twice = pd.DataFrame({"x": [1, 2, 3]}, index=[7, 5, 7])

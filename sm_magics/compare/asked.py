@@ -133,7 +133,7 @@ def asked(connection: Connection, told: Mapping[str, Any], variables: Mapping[st
     count = count_of(data, told.get("rows"))
     if count == 0:
         raise CellError("--data has no rows", hint="nothing was sent")
-    truths = truths_of(told["target"], count, data) if truth else None
+    truths = truths_of(told["target"], count, data, numbers=measure.numbers) if measure is not None else None
     count = len(truths) if truths is not None else count
     by = by_of(told.get("by"), data, count)
     order = (

@@ -10,6 +10,7 @@ import numpy as np
 
 from sm_magics.compare.exchange import Answer
 from sm_magics.compare.experiment import Run
+from sm_magics.compare.known import unfit
 from sm_magics.errors import CellError
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ def from_capture(design: Design, files: Iterable[tuple[str, bytes]], truths: Map
     Raises
     ------
     CellError
-        When no captured request is one that a truth is known of, or a truth is no value.
+        When no captured request is one that a truth is known of, or a truth is `unfit`.
     """
     ids: dict[str, int] = {}
     found: list[tuple[str, int, Prediction]] = []
@@ -50,9 +51,10 @@ def from_capture(design: Design, files: Iterable[tuple[str, bytes]], truths: Map
                 found.append((variant, ids.setdefault(str(event), len(ids)), design.parse(answer)))
     if not found:
         raise CellError(_nothing(design, seen, without))
+    numbers = design.measure is not None and design.measure.numbers
     for each in ids:
-        if truths[each] is None or truths[each] != truths[each]:
-            raise CellError(f"--target has no value for InferenceId '{each}'", hint="leave what is not known yet out")
+        if (error := unfit(truths[each], f"InferenceId '{each}'", numbers)) is not None:
+            raise error
     made = Run(design, truths=np.array([truths[each] for each in ids]))
     taken: set[tuple[str, int]] = set()
     for variant, place, prediction in found:

@@ -9,12 +9,13 @@ import numpy as np
 
 from sm_magics.errors import CellError
 from sm_magics.nearest import did_you_mean
-from sm_magics.rows import by_index, missing, values_of
+from sm_magics.rows import by_index, missing, number_of, values_of
+from sm_magics.spec.problems import clipped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["by_of", "count_of", "flows", "truths_of"]
+__all__ = ["by_of", "count_of", "flows", "truths_of", "unfit"]
 
 MOST_TRUTHS = 1_000_000  # of an iterator, where nothing says how many rows there are: it may have no end
 
@@ -31,28 +32,56 @@ def count_of(data: Any, most: int | None) -> int | None:
     return most if known is None else min(known, most or known)
 
 
-def truths_of(target: Any, count: int | None, data: Any) -> NDArray[Any]:
-    """Return the truths as an array, as many as there are rows to send; of an iterator no more are taken than that.
+def truths_of(target: Any, count: int | None, data: Any, *, numbers: bool = False) -> NDArray[Any]:
+    """Return the truths as an array, as many as there are rows to send; of an iterator no more are taken than rows.
+
+    Parameters
+    ----------
+    numbers
+        Whether they have to be numbers, as what they are measured by has it.
 
     Raises
     ------
     CellError
-        When there are fewer or more than rows, or one is missing.
+        When there are fewer than rows to send, or more than rows, or one is `unfit`.
     """
     whole = count_of(data, None)
     endless = not hasattr(target, "__len__")
     if endless:
         target = _taken(target, count if whole is None else whole)
-    if whole is not None and len(target) != whole:
-        has = f"more than {whole:,}" if endless and len(target) > whole else f"{len(target):,}"
-        raise CellError(f"--target has {has} values for {whole:,} rows", hint="give one true value a row")
-    target = by_index(target, data, option="--target")
+    if whole is not None and not (count or whole) <= len(target) <= whole:
+        more = len(target) > whole
+        has = f"more than {whole:,}" if endless and more else f"{len(target):,}"
+        rows = whole if more else count or whole
+        raise CellError(f"--target has {has} values for {rows:,} rows", hint="give one true value a row")
+    target = by_index(target, data, count, option="--target")
     values = values_of(target, len(target) if count is None else count, option="--target")
     made = np.asarray(values)
-    bad = None if made.dtype.kind in "iub" else next((at for at, each in enumerate(values) if missing(each)), None)
-    if bad is not None:
-        raise CellError(f"--target has no value for row {bad}", hint="leave rows without a true value out")
+    fit = made.dtype.kind in "iub" or (made.dtype.kind == "f" and np.isfinite(made).all())
+    wrong = () if fit else (unfit(each, f"row {at}", numbers) for at, each in enumerate(values))
+    if (error := next(filter(None, wrong), None)) is not None:
+        raise error
     return made.astype(float) if made.dtype.kind == "O" and all(hasattr(each, "__float__") for each in values) else made
+
+
+def unfit(value: Any, where: str, numbers: bool) -> CellError | None:  # noqa: FBT001 - as `truths_of` has it
+    """Return the error to raise for a truth that nothing can be measured by, None where it is fit.
+
+    Unfit are those that are missing or infinite, and what is no number where they have to be numbers.
+    """
+    if missing(value):
+        return CellError(f"--target has no value for {where}", hint="leave rows without a true value out")
+    if number_of(value) is not None:
+        return None
+    if not isinstance(value, str) and hasattr(value, "__float__"):
+        told = f"--target has no finite value for {where}: {clipped(str(value))}"
+        return CellError(told, hint="leave rows without a finite true value out")
+    if numbers:
+        told = f"--target has no number for {where}: {clipped(repr(value))}"
+        return CellError(
+            told, hint="this metric takes numbers, as the model was trained on; accuracy and f1 take labels"
+        )
+    return None
 
 
 def _taken(target: Any, rows: int | None) -> list[Any]:

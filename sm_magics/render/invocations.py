@@ -7,10 +7,12 @@ from statistics import fmean, median
 from typing import TYPE_CHECKING
 
 from sm_magics.render.view import Code, Column, Note, Table, View, bar
-from sm_magics.rows import missing
+from sm_magics.rows import missing, number_of
 from sm_magics.target import percent
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from sm_magics.invoke import Answer, Invocations, Prediction, Row, Target
     from sm_magics.render.view import Block
 
@@ -29,10 +31,7 @@ def invocations(sent: Invocations) -> View:
     blocks: list[Block] = [_rows(listed, with_truth=with_truth)] if listed else []
     if len(sent.rows) > len(listed):
         blocks.append(Note(f"… and {len(sent.rows) - len(listed)} more rows, in the object's `rows`."))
-    unknown = sum(missing(row.truth) for row in sent.rows) if with_truth else 0
-    if unknown:
-        left = "has no true value, and is" if unknown == 1 else "have no true value, and are"
-        blocks.append(Note(f"{unknown} of {len(sent.rows)} rows {left} left out of the errors."))
+    blocks += _left_out(sent.rows) if with_truth else ()
     if sent.target.variant is None and sent.rows:
         blocks.append(_split(sent))
     if sent.failed:
@@ -78,6 +77,18 @@ def _rows(rows: tuple[Row, ...], *, with_truth: bool) -> Table:
         return str(row.number), _shown(row.prediction), *truth, row.variant, _milliseconds(row.milliseconds)
 
     return Table(tuple(columns), tuple(cells(row) for row in rows))
+
+
+def _left_out(rows: tuple[Row, ...]) -> Iterator[Note]:
+    """Yield how many rows have no error for want of a true value, or, beside those that have one, of a number."""
+    unknown = sum(missing(row.truth) for row in rows)
+    odd = sum(number_of(row.truth) is None for row in rows) - unknown
+    if all(row.error is None for row in rows):
+        odd = 0  # truths that are labels have no errors at all
+    for count, what in ((unknown, "no true value"), (odd, "a true value that is no finite number")):
+        if count:
+            left = f"has {what}, and is" if count == 1 else f"have {what}, and are"
+            yield Note(f"{count} of {len(rows)} rows {left} left out of the errors.")
 
 
 def _split(sent: Invocations) -> Table:
