@@ -69,6 +69,8 @@ def parse_guards(text: str) -> tuple[str, ...]:
 
     known = (ERRORS, LATENCY, *MEASURES)
     asked = tuple(dict.fromkeys(each.strip() for each in text.split(",")))
+    if "" in asked:
+        raise CellError(f"--guard {text}: a comma has no guard beside it", hint="--guard errors,latency, say")
     for each in asked:
         if each not in known:
             hint = did_you_mean(each, known) or f"there are {', '.join(known)}"

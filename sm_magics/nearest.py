@@ -17,7 +17,8 @@ LIKE = 0.6
 def nearest(word: str, words: Iterable[str], like: float = LIKE) -> str | None:
     """Return the one of `words` that is most like `word`, None when none is like it.
 
-    Where none is as it is written, the case of letters does not count.
+    Where none is as it is written, the case of letters does not count. One less like than 0.6 has to begin with `word`:
+    half of a short word is in many others.
 
     Parameters
     ----------
@@ -30,9 +31,11 @@ def nearest(word: str, words: Iterable[str], like: float = LIKE) -> str | None:
     by_lower = {each.lower(): each for each in known}
     if word.lower() in by_lower:
         return by_lower[word.lower()]
-    if found := difflib.get_close_matches(word, known, n=1, cutoff=like):
+    if found := difflib.get_close_matches(word, known, n=1, cutoff=max(like, LIKE)):
         return found[0]
-    lower = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=like)
+    lower = difflib.get_close_matches(word.lower(), by_lower, n=1, cutoff=max(like, LIKE))
+    begun = [each for each in by_lower if each.startswith(word.lower())]
+    lower = lower or difflib.get_close_matches(word.lower(), begun, n=1, cutoff=like)
     return by_lower[lower[0]] if lower else None
 
 

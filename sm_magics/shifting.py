@@ -13,7 +13,7 @@ from sm_magics.errors import DeployError, Detached, SmError
 from sm_magics.events import Called, Reached, Stepping
 from sm_magics.plan import Plan, reweigh
 from sm_magics.target import Share, percent
-from sm_magics.traffic import stepped
+from sm_magics.traffic import check_rising, stepped
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -84,6 +84,8 @@ def step(
 
     Raises
     ------
+    CellError
+        When the newcomer has more than the first step would give it.
     PlanError, ServiceError, DeployError
         As a deployment; the weights stay as they are then. A DeployError too when the guard finds that the newcomer
         is worse, or can no longer look: then the weights are again what they were before the first step. And one when
@@ -96,6 +98,7 @@ def step(
     if _arrived(before, course):
         yield from shift(connection, course.endpoint, before, clock, timeout=timeout)
         return
+    check_rising(course.endpoint, course.newcomer, before, course.steps)
     if guard is not None:
         guard.begin()  # what cannot be watched is not begun
     for number, share in enumerate(course.steps, 1):
@@ -212,10 +215,19 @@ def _by_hand(course: Course, before: Mapping[str, float]) -> str:
 
 
 def course_plan(live: Live, course: Course, kinds: Sequence[str] = ()) -> Plan:
-    """Return the calls of all steps as one plan, to be shown, with how long each share is held, and what guards it."""
+    """Return the calls of all steps as one plan, to be shown, with how long each share is held, and what guards it.
+
+    Raises
+    ------
+    CellError
+        When the newcomer has more than the first step would give it.
+    """
     before = _weights(live)
     actions: list[Action] = []
-    for share in () if _arrived(before, course) else course.steps:
+    arrived = _arrived(before, course)
+    if not arrived:
+        check_rising(course.endpoint, course.newcomer, before, course.steps)
+    for share in () if arrived else course.steps:
         weights = stepped(before, course.newcomer, share)
         actions += reweigh(course.endpoint, live, weights).actions
         live = replace(live, shares={name: Share(weights[name], each.count) for name, each in live.shares.items()})

@@ -50,18 +50,26 @@ def assigned(endpoint: str, user: str, weights: Mapping[str, float]) -> str:
 def id_of(user: object) -> str:
     """Return a user's id as text; a whole float is its integer, as a pandas column of ids with a gap has floats.
 
+    Bytes are the text that they are as UTF-8, an array without dimensions is what is in it.
+
     Raises
     ------
     SmError
-        When it is no id: missing, many at once, a float that is not finite or too large to be exact, or text that is
-        no Unicode.
+        When it is no id: missing, true or false, many at once, a float that is not finite or too large to be exact, or
+        text that is no Unicode.
     """
-    if getattr(user, "shape", ()) != () or isinstance(user, list | dict | set | frozenset | Iterator):
+    if not isinstance(user, str | bytes) and getattr(user, "shape", None) == ():
+        user = user[()]  # type: ignore[index]  # what has a shape is indexed by as many numbers: here by none
+    if isinstance(user, bytes | bytearray):
+        user = _decoded(bytes(user))
+    if getattr(user, "shape", ()) != () or isinstance(user, list | tuple | range | dict | set | frozenset | Iterator):
         told = f"a {type(user).__name__} is nobody's id"
         raise SmError(told, hint="ask for one at a time: [ep.variant_for(each) for each in ids]")
     if missing(user) or user == "":
         hint = "leave those out who have none: they would all be for the same variant"
         raise SmError(f"{user!r} is nobody's id", hint=hint)
+    if isinstance(user, bool) or getattr(getattr(user, "dtype", None), "kind", None) == "b":
+        raise SmError(f"{user!r} is nobody's id: true and false are for everybody", hint="give the user's own id")
     if isinstance(user, numbers.Real | Decimal) and not isinstance(user, numbers.Rational):
         if not (user.is_finite() if isinstance(user, Decimal) else math.isfinite(user)):
             raise SmError(f"{user!r} is nobody's id: it is no finite number", hint=_KEEP)
@@ -73,6 +81,14 @@ def id_of(user: object) -> str:
     except UnicodeEncodeError:
         raise SmError(f"{text!r} is nobody's id: it is no Unicode", hint="read the ids with their encoding") from None
     return text
+
+
+def _decoded(user: bytes) -> str:
+    try:
+        return user.decode()
+    except UnicodeDecodeError:
+        told = f"{user!r} is nobody's id: these bytes are no UTF-8"
+        raise SmError(told, hint="give text: decode them with their encoding, or id.hex()") from None
 
 
 def _exact(number: numbers.Real) -> int:

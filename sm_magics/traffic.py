@@ -15,9 +15,10 @@ from sm_magics.nearest import did_you_mean
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["check_variant", "completed", "parse_steps", "parse_weights", "stepped"]
+__all__ = ["check_rising", "check_spaces", "check_variant", "completed", "parse_steps", "parse_weights", "stepped"]
 
 WHOLE = 100.0  # percent
+MOST = 3.4028234663852886e38  # SageMaker's weights are floats of 32 bits
 
 
 def check_variant(endpoint: str, variant: str, names: Iterable[str], *, otherwise: str = "") -> None:
@@ -95,11 +96,45 @@ def parse_steps(text: str) -> tuple[float, ...]:
     CellError
         When they do not, or one is none.
     """
-    steps = tuple(_share(f"--steps {text}", each.strip().removesuffix("%")) for each in text.split(","))
+    parts = [each.strip() for each in text.split(",")]
+    if not all(parts):
+        raise CellError(f"--steps {text}: a comma has no share beside it", hint="--steps 10,50,100, say")
+    steps = tuple(_share(f"--steps {text}", each.removesuffix("%")) for each in parts)
     rising = all(one < other for one, other in itertools.pairwise(steps))
     if not rising or not 0 < steps[0] <= steps[-1] <= WHOLE:
         raise CellError(f"--steps {text}: they are percent that rise up to 100 at most", hint="--steps 10,50,100, say")
     return steps
+
+
+def check_spaces(flag: str, text: str, apart: Sequence[str]) -> None:
+    """Raise when the list of a flag was written with spaces: then its end stands `apart`, as words of their own.
+
+    Raises
+    ------
+    CellError
+        With the list as it should be.
+    """
+    if apart and (text.endswith(",") or any(each[0] == "," or each[-1] == "," for each in apart)):
+        whole = ",".join(part for each in (text, *apart) for part in each.split(",") if part)
+        told = f"{flag} {' '.join((text, *apart))}: a list ends at a space"
+        raise CellError(told, hint=f"write it without spaces: {flag} {whole}")
+
+
+def check_rising(endpoint: str, newcomer: str, weights: Mapping[str, float], steps: Sequence[float]) -> None:
+    """Raise when the first step would take away some of the share that a newcomer has, which is to rise.
+
+    Raises
+    ------
+    CellError
+        With the steps that are above, or with what would lower it.
+    """
+    has = WHOLE * weights[newcomer] / (sum(weights.values()) or 1.0)
+    if steps[0] >= has or math.isclose(steps[0], has, rel_tol=1e-4):
+        return
+    above = ",".join(f"{each:g}" for each in steps if each > has)
+    fewer = " ".join(f"{name}={share:.6g}" for name, share in stepped(weights, newcomer, steps[-1]).items())
+    hint = f"begin above: --steps {above}" if above else f"to give it less: %sm_traffic {endpoint} {fewer}"
+    raise CellError(f"variant '{newcomer}' has {has:.3g} % of the traffic: --steps {steps[0]:g} is less", hint=hint)
 
 
 def stepped(weights: Mapping[str, float], newcomer: str, percent: float) -> dict[str, float]:
@@ -121,6 +156,6 @@ def _share(word: str, number: str) -> float:
         share = float(number)
     except ValueError:
         share = math.nan
-    if not 0 <= share < math.inf:
-        raise CellError(f"{word}: '{number}' is no share", hint="a share is a number from 0 on")
+    if not 0 <= share <= MOST:
+        raise CellError(f"{word}: '{number}' is no share", hint=f"a share is a number from 0 to {MOST:.6g}")
     return share

@@ -101,6 +101,18 @@ class TestLines:
             connected, "%sm_rollback boston |"
         )
 
+    @pytest.mark.parametrize("line", ["%sm_promote nope ", "%sm_promote boston XGB-Model ", "%sm_status nope"])
+    def test_where_nothing_fits_what_is_typed_stays_and_python_s_words_stay_away(self, connected, line):
+        assert completions(connected, f"{line}|") == {line.split(" ")[-1]: line}
+
+    def test_the_attributes_of_a_variable_are_ipython_s(self, notebook):
+        assert not set(texts(notebook, "%sm_invoke boston --data $X.sha|")) & {"$X.sha"}
+
+    def test_without_a_letter_help_offers_magics_only(self, notebook):
+        found = texts(notebook, "%sm_help |")
+        assert {"sm_endpoint", "sm_traffic"} <= set(found)
+        assert all(each.startswith("sm_") for each in found)
+
     def test_values_of_a_comparison(self, connected):
         assert texts(connected, "%sm_compare boston --metric rm|") == ["rmse"]
         assert texts(connected, "%sm_compare boston --variants |") == ["Linear-Model", "XGB-Model"]
@@ -207,9 +219,29 @@ class TestContact:
     @pytest.mark.parametrize(
         "marked", ["%sm_status |", "%sm_invoke boston --variant |", ENDPOINT + "  A: {model: |}", "%sm_model |"]
     )
-    def test_nothing_is_contacted_before_the_session_has_connected(self, notebook, marked):
+    def test_nothing_is_started_before_the_session_has_connected(self, notebook, tmp_path, monkeypatch, marked):
+        monkeypatch.setenv("SM_MAGICS_STATE", str(tmp_path))
+        notebook.session.connect = None
         texts(notebook, marked)
         assert notebook.session.connected is None
+        assert not list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize(
+        ("marked", "some"),
+        [
+            ("%%sm_endpoint bos|", "boston"),
+            ("%sm_promote {} X|", "XGB-Model"),
+            ("%sm_traffic {} L|", "Linear-Model"),
+        ],
+    )
+    def test_an_engine_that_runs_is_asked_before_the_session_has_connected(self, notebook, served, marked, some):
+        notebook.session.connect = None
+        assert texts(notebook, marked.format(served)) == [some]
+        assert notebook.session.connected is None
+
+    def test_where_another_connection_was_chosen_no_engine_is_asked(self, notebook, served):
+        notebook.session.connect = lambda: pytest.fail("completion connects")
+        assert served not in texts(notebook, "%%sm_endpoint bos|")
 
     def test_names_are_asked_for_once_in_a_while_only(self, connected, fake_clock, monkeypatch):
         asked = []
@@ -240,7 +272,7 @@ class TestContact:
             found = match(
                 SimpleNamespace(full_text=line, cursor_line=0, cursor_position=len(line), text_until_cursor=line)
             )
-            assert found["completions"] == []
+            assert [each.text for each in found["completions"]] in ([], [line.split()[-1]], [""])
         assert len(asked) == 1
         assert find(tmp_path) is None
 

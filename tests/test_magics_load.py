@@ -120,6 +120,7 @@ class TestALoad:
         ("%sm_load boston --data nothing", "write $nothing"),
         ("%sm_load boston --data $X --variant XGB-Modell", "did you mean 'XGB-Model'?"),
         ("%sm_load bostan --data $X", "did you mean 'boston'?"),
+        ("%sm_load snob --data $X", "%sm_status shows all endpoints"),
         ("%sm_load boston begin --data $X", "stop"),
     ],
 )

@@ -53,6 +53,18 @@ class TestShares:
             ("A=10 --steps 10,20", "--steps moves one variant's share"),
             ("B A --steps 10,20", "--steps moves one variant's share"),
             ("b --steps 10,20", "has no variant 'b'"),
+            (
+                "B --steps 5, 10, 50",
+                "--steps 5, 10, 50: a list ends at a space\n  write it without spaces: --steps 5,10,50",
+            ),
+            ("--steps 5 ,10 B", "write it without spaces: --steps 5,10"),
+            ("B --steps 5, 10 --guard errors", "write it without spaces: --steps 5,10"),
+            ("B --steps 5,10 --guard errors, latency", "write it without spaces: --guard errors,latency"),
+            ("B --steps 5,", "--steps 5,: a comma has no share beside it"),
+            ("B --steps 5,10 --guard errors,", "--guard errors,: a comma has no guard beside it"),
+            ("B --steps 10,50", "variant 'B' has 25 % of the traffic: --steps 10 is less\n  begin above: --steps 50"),
+            ("B --steps 10,20 --dry-run", "to give it less: %sm_traffic {own} A=80 B=20"),
+            ("B=1e300 A=1", "B=1e300: '1e300' is no share\n  a share is a number from 0 to 3.40282e+38"),
             ("B --steps 20,10", "they are percent that rise"),
             ("B --steps 10,20 --guard speed", "there is no guard 'speed'"),
             ("B --steps 10,20 --guard rmse", "--guard rmse needs rows and true values"),
@@ -93,11 +105,11 @@ class TestSteps:
         assert weights(connection, own) == {"A": 0.0, "B": 100.0}
 
     def test_a_dry_run_shows_all_of_them(self, notebook, connection, own):
-        told = words(notebook.run(f"%sm_traffic {own} B --steps 10,50 --dry-run"))
+        told = words(notebook.run(f"%sm_traffic {own} B --steps 30,50 --dry-run"))
         assert "2 calls" in told
         assert "Each share is held for 5m, but the last, which stays: 5m in all" in told
         assert "Nothing guards it" in told
-        line = f"%sm_traffic {own} B --steps 10,50 --every 4m --guard errors --dry-run"
+        line = f"%sm_traffic {own} B --steps 30,50 --every 4m --guard errors --dry-run"
         told = words(notebook.run(line))
         assert "Each share is held for 4m, the last one, too: 8m in all" in told
         assert "--guard errors looks 5 times while a share is held; when 'B' is worse" in told
@@ -114,12 +126,12 @@ class TestSteps:
             Clock().sleep(seconds)
 
         notebook.session.clock = Clock(Clock().now, interrupted)
-        told = notebook.fails(f"%sm_traffic {own} B --steps 10,50,100", Detached)
+        told = notebook.fails(f"%sm_traffic {own} B --steps 30,50,100", Detached)
         assert told == (
-            "stopped stepping; variant 'B' stays at 10 % of the traffic\n"
+            "stopped stepping; variant 'B' stays at 30 % of the traffic\n"
             "  to go on from there, run the cell again with --steps 50,100, and all else as it is"
         )
-        assert weights(connection, own) == {"A": 90.0, "B": 10.0}
+        assert weights(connection, own) == {"A": 70.0, "B": 30.0}
 
 
 class TestGuard:

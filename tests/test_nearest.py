@@ -27,6 +27,13 @@ def test_how_like_it_is_to_be_can_be_said():
     assert nearest("wait", WORDS, 0.7) is None
 
 
+def test_half_of_a_short_word_is_not_near_but_a_beginning_is():
+    assert nearest("nope", ["shop"], 0.5) is None
+    assert nearest("xgb", ["XGB-Model"], 0.5) == "XGB-Model"
+    assert nearest("xgb", ["XGB-Model"]) is None
+    assert nearest("shpo", ["nope", "shop"], 0.5) == "shop"
+
+
 def test_a_suggestion_asks():
     assert did_you_mean("modle", ["model"]) == "did you mean 'model'?"
     assert did_you_mean("zebra", ["model"]) is None

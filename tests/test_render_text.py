@@ -67,6 +67,18 @@ def test_nothing_is_wider_than_there_is_room_for_but_words(width, cells):
     assert all(word in shown for word in words)
 
 
+def test_one_below_the_other_a_first_column_without_a_title_goes_with_the_next():
+    columns = (Column("", number=True), Column("AWS call"), Column("what", prose=True), Column(""))
+    view = View("Title", None, (Table(columns, (("1", "CreateModel", "a model", "*"), ("12", "", "b", ""))),))
+    assert render(view, 28).split("\n")[2:] == [
+        "  AWS call  1  CreateModel",
+        "  what      a model  *",
+        "",
+        "  AWS call  12",
+        "  what      b",
+    ]
+
+
 def test_facts_are_aligned():
     assert card(Facts((("a", "1"), ("longer", "2"), ("b", ""))))[2:] == ["  a       1", "  longer  2", "  b"]
 

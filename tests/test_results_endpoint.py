@@ -107,6 +107,15 @@ class TestChanging:
         assert made == []
 
 
+def test_users_go_by_the_weights_of_the_look_until_a_new_one_is_taken(deployer, notebook, name):
+    deployer.run(name, "variants: {A: $linear, B: {model: $linear, weight: 0}}")
+    notebook.run(f"ep = %sm_status {name} --quiet")
+    ep = notebook.variables["ep"]
+    moved = ep.traffic({"A": 0, "B": 100})
+    assert ep.variant_for(1) == "A"
+    assert moved.variant_for(1) == ep.refresh().variant_for(1) == "B"
+
+
 def test_users_go_by_the_wanted_weights():
     assert {Endpoint(OWN, None, "here").variant_for(each) for each in range(20)} == {"A"}
 

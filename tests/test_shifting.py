@@ -101,8 +101,8 @@ class TestSteps:
             else:
                 Clock().sleep(seconds)
 
-        with pytest.raises(DeployError, match="moved by somebody else while 'B' had 10 %: A 100 %, B 0 %"):
-            list(step(connection, Course(name, "B", (10, 50, 100), 100.0), Clock(Clock().now, moved)))
+        with pytest.raises(DeployError, match="moved by somebody else while 'B' had 30 %: A 100 %, B 0 %"):
+            list(step(connection, Course(name, "B", (30, 50, 100), 100.0), Clock(Clock().now, moved)))
         assert weights(connection, name) == {"A": 100.0, "B": 0.0}
 
     def test_who_has_the_last_share_already_keeps_it(self, deployer, connection, name, writes):
@@ -114,6 +114,22 @@ class TestSteps:
         assert course_plan(observe_endpoint(connection, name), course).actions == ()
         assert (guard.began, writes) == (0, [])
 
+    def test_a_share_that_would_fall_first_is_refused_and_one_that_it_has_is_not(
+        self, deployer, connection, name, writes
+    ):
+        deployer.run(name, TWO)
+        writes.clear()
+        course, guard = Course(name, "B", (10, 50), 100.0), Watching("worse")
+        for act in (
+            lambda: list(step(connection, course, Clock(), guard=guard)),
+            lambda: course_plan(observe_endpoint(connection, name), course),
+        ):
+            with pytest.raises(CellError, match="variant 'B' has 25 % of the traffic: --steps 10 is less"):
+                act()
+        assert (guard.began, writes) == (0, [])
+        held = course_plan(observe_endpoint(connection, name), Course(name, "B", (25, 50), 100.0))
+        assert held.actions[-1].after == "A 50 %, B 50 %"
+
     def test_an_interrupt_leaves_the_share_at_which_it_is(self, deployer, connection, name):
         deployer.run(name, TWO)
 
@@ -123,22 +139,22 @@ class TestSteps:
             Clock().sleep(seconds)
 
         with pytest.raises(KeyboardInterrupt):
-            list(step(connection, Course(name, "B", (10, 100), 100.0), Clock(Clock().now, interrupted)))
-        assert weights(connection, name) == {"A": 90.0, "B": 10.0}
+            list(step(connection, Course(name, "B", (30, 100), 100.0), Clock(Clock().now, interrupted)))
+        assert weights(connection, name) == {"A": 70.0, "B": 30.0}
 
     def test_their_plan_has_a_call_for_each_and_says_from_what_to_what(self, deployer, connection, name, writes):
         deployer.run(name, TWO)
         writes.clear()
-        made = course_plan(observe_endpoint(connection, name), Course(name, "B", (10, 50), 1.0))
+        made = course_plan(observe_endpoint(connection, name), Course(name, "B", (30, 50), 1.0))
         assert [(each.before, each.after) for each in made.actions] == [
-            ("A 75 %, B 25 %", "A 90 %, B 10 %"),
-            ("A 90 %, B 10 %", "A 50 %, B 50 %"),
+            ("A 75 %, B 25 %", "A 70 %, B 30 %"),
+            ("A 70 %, B 30 %", "A 50 %, B 50 %"),
         ]
         assert writes == []
         assert made.notes[0] == "Each share is held for 1s, but the last, which stays: 1s in all, besides the calls."
         once = course_plan(observe_endpoint(connection, name), Course(name, "B", (100,), 300.0))
         assert once.notes == ("The share is moved at once, and stays: nothing is held, and nothing guards it.",)
-        course = Course(name, "B", (10, 50), 300.0)
+        course = Course(name, "B", (30, 50), 300.0)
         guarded = course_plan(observe_endpoint(connection, name), course, ("errors", "rmse"))
         assert guarded.notes[0] == "Each share is held for 5m, the last one, too: 10m in all, besides the calls."
         assert guarded.notes[1].startswith(
@@ -167,7 +183,7 @@ class TestGuard:
     def test_while_nothing_is_worse_every_step_is_held_the_last_one_too(self, deployer, connection, name, quick):
         deployer.run(name, TWO)
         guard, (clock, slept) = Watching(), quick
-        *_, end = step(connection, Course(name, "B", (10, 100), 100.0), clock, guard=guard)
+        *_, end = step(connection, Course(name, "B", (30, 100), 100.0), clock, guard=guard)
         assert end.verified
         assert len(slept) == 2 * LOOKS
         assert guard.began == 2
@@ -183,7 +199,7 @@ class TestGuard:
     )
     def test_one_that_is_worse_is_taken_back(self, deployer, connection, name, quick, found, told):
         deployer.run(name, TWO)
-        course = Course(name, "B", (10, 50, 100), 100.0)
+        course = Course(name, "B", (30, 50, 100), 100.0)
         with pytest.raises(DeployError) as caught:
             list(step(connection, course, quick[0], guard=Watching(*[None] * LOOKS, None, found)))
         assert f"variant 'B' of endpoint '{name}' was taken back {told}" in caught.value.message
@@ -215,9 +231,9 @@ class TestGuard:
 
         deployer.run(name, TWO)
         with pytest.raises(DeployError) as caught:
-            list(step(connection, Course(name, "B", (10, 100), 100.0), quick[0], guard=Beside()))
-        told = "variant 'B' was to be taken back at 10 %: all of it failed; it was not taken back: the traffic of"
-        assert caught.value.message == f"{told} endpoint '{name}' was moved by somebody else while 'B' had 10 %: {left}"
+            list(step(connection, Course(name, "B", (30, 100), 100.0), quick[0], guard=Beside()))
+        told = "variant 'B' was to be taken back at 30 %: all of it failed; it was not taken back: the traffic of"
+        assert caught.value.message == f"{told} endpoint '{name}' was moved by somebody else while 'B' had 30 %: {left}"
         assert hint.format(name) in caught.value.hint
         assert weights(connection, name) == moved
 
@@ -232,8 +248,8 @@ class TestGuard:
                 return "all of it failed"
 
         deployer.run(name, TWO)
-        with pytest.raises(DeployError, match=r"not taken back: .* while 'B' had 10 %: A 75 %, B 25 %"):
-            list(step(connection, Course(name, "B", (10, 100), 100.0), quick[0], guard=Beside()))
+        with pytest.raises(DeployError, match=r"not taken back: .* while 'B' had 30 %: A 75 %, B 25 %"):
+            list(step(connection, Course(name, "B", (30, 100), 100.0), quick[0], guard=Beside()))
         assert weights(connection, name) == {"A": 3.0, "B": 1.0}
 
     @pytest.mark.parametrize("operation", ["UpdateEndpointWeightsAndCapacities", "DescribeEndpoint"])
@@ -333,8 +349,8 @@ class TestGuard:
                 return "all of it failed"
 
         deployer.run(name, TWO)
-        with pytest.raises(DeployError, match=r"not taken back: .* had 10 %: it has no variants now"):
-            list(step(connection, Course(name, "B", (10, 100), 100.0), quick[0], guard=Beside()))
+        with pytest.raises(DeployError, match=r"not taken back: .* had 30 %: it has no variants now"):
+            list(step(connection, Course(name, "B", (30, 100), 100.0), quick[0], guard=Beside()))
 
     def test_the_last_share_too_is_said_to_be_there_only_where_it_still_is(self, deployer, connection, name, quick):
         class Beside(Watching):
@@ -356,8 +372,8 @@ class TestGuard:
                         deployer.run(name, TWO.replace("$xgb", "$linear"), wait=False)
 
         deployer.run(name, TWO)
-        with pytest.raises(DeployError, match="moved by somebody else while 'B' had 10 %: A 75 %, B 25 %"):
-            list(step(connection, Course(name, "B", (10, 100), 100.0), quick[0], guard=Beside()))
+        with pytest.raises(DeployError, match="moved by somebody else while 'B' had 30 %: A 75 %, B 25 %"):
+            list(step(connection, Course(name, "B", (30, 100), 100.0), quick[0], guard=Beside()))
         assert weights(connection, name) == {"A": 3.0, "B": 1.0}
 
     def test_what_cannot_be_watched_is_not_begun(self, deployer, connection, name, writes):
@@ -368,7 +384,7 @@ class TestGuard:
         deployer.run(name, TWO)
         writes.clear()
         with pytest.raises(ServiceError, match="not authorized"):
-            list(step(connection, Course(name, "B", (10, 50), 100.0), Clock(), guard=Blind()))
+            list(step(connection, Course(name, "B", (30, 50), 100.0), Clock(), guard=Blind()))
         assert writes == []
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sm_magics.errors import CellError
-from sm_magics.traffic import check_variant, completed, parse_steps, parse_weights, stepped
+from sm_magics.traffic import check_rising, check_spaces, check_variant, completed, parse_steps, parse_weights, stepped
 
 NAMES = ("Linear-Model", "XGB-Model")
 WEIGHTS = st.dictionaries(st.sampled_from("ABCDE"), st.floats(0, 1e6), min_size=2)
@@ -38,6 +38,7 @@ class TestWeights:
             (["XGB-Model"], "'XGB-Model' says no share"),
             (["XGB-Model=many"], "XGB-Model=many: 'many' is no share"),
             (["XGB-Model=-1"], "'-1' is no share"),
+            (["XGB-Model=3.41e38"], "a share is a number from 0 to 3.40282e+38"),
             (["XGB-Model=inf"], "'inf' is no share"),
             (["XGB-Model=nan"], "'nan' is no share"),
             (["XGB-Model=1", "XGB-Model=2"], "variant 'XGB-Model' has two shares"),
@@ -70,9 +71,43 @@ class TestSteps:
         assert parse_steps("10,50,100") == (10.0, 50.0, 100.0)
         assert parse_steps("0.5%, 2%") == (0.5, 2.0)
 
-    @pytest.mark.parametrize("text", ["50,10", "10,10", "0,10", "10,101", "", "a", "10,,20", "nan"])
+    @pytest.mark.parametrize("text", ["50,10", "10,10", "0,10", "10,101", "a", "10,,20", "nan"])
     def test_what_does_not_rise_to_100_at_most_is_refused(self, text):
         assert f"--steps {text}: " in refused(parse_steps, text)
+
+    @pytest.mark.parametrize("text", ["10,", ",10", "10,,20", " "])
+    def test_a_comma_with_nothing_beside_it_is_pointed_at(self, text):
+        assert f"--steps {text}: a comma has no share beside it" in refused(parse_steps, text)
+
+    def test_a_list_that_a_space_ended_is_put_together(self):
+        assert "--steps 5, 10: a list ends at a space" in refused(check_spaces, "--steps", "5,", ["10"])
+        assert "spaces: --steps 5,10,50" in refused(check_spaces, "--steps", "5", [",10,", "50"])
+        check_spaces("--steps", "5,", [])
+        check_spaces("--steps", "5,10", ["20"])
+
+    @pytest.mark.parametrize(
+        ("weights", "steps", "hint"),
+        [
+            (
+                {"A": 8, "B": 2},
+                (10, 50, 100),
+                "has 20 % of the traffic: --steps 10 is less\n  begin above: --steps 50,100",
+            ),
+            (
+                {"A": 4, "B": 6},
+                (10, 50),
+                "has 60 % of the traffic: --steps 10 is less\n  to give it less: %sm_traffic e A=50",
+            ),
+        ],
+    )
+    def test_a_share_that_is_to_rise_does_not_fall_first(self, weights, steps, hint):
+        assert hint in refused(check_rising, "e", "B", weights, steps)
+
+    @pytest.mark.parametrize(
+        "weights", [{"A": 9, "B": 1}, {"A": 1, "B": 0}, {"A": 0, "B": 0}, {"A": 2.7, "B": 0.30001}]
+    )
+    def test_one_that_rises_or_stays_is_none_of_that(self, weights):
+        check_rising("e", "B", weights, (10, 50))
 
     @given(WEIGHTS, st.data(), st.floats(0, 100))
     def test_a_step_gives_the_newcomer_its_percent_and_keeps_the_others_proportions(self, weights, data, percent):

@@ -7,7 +7,7 @@ the same boto3 calls and need not know which it is.
 from __future__ import annotations
 
 from sm_magics.connection.calls import call, is_forbidden, is_missing, refused, unreached
-from sm_magics.connection.connect import connect_aws, connect_local
+from sm_magics.connection.connect import connect_aws, connect_local, connect_running
 from sm_magics.connection.connection import Connection
 from sm_magics.connection.stores import ArtifactStore
 
@@ -17,6 +17,7 @@ __all__ = [
     "call",
     "connect_aws",
     "connect_local",
+    "connect_running",
     "is_forbidden",
     "is_missing",
     "refused",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["connect_aws", "connect_local"]
+__all__ = ["connect_aws", "connect_local", "connect_running"]
 
 LOCAL_ROLE = "sm-magics-local"
 
@@ -58,6 +58,13 @@ def connect_local(state: Path | None = None, *, region: str | None = None) -> Co
         counts_every=10,
         alive=lambda: find(engine.state) == engine,
     )
+
+
+def connect_running() -> Connection | None:
+    """Return a connection to the embedded engine of the default state directory, None where it does not run."""
+    from sm_magics.local.start import default_state, find
+
+    return None if find(default_state()) is None else connect_local()
 
 
 def _unconfigured() -> Any:

@@ -30,10 +30,12 @@ class CompareMagics(SmMagics):
         argument(
             "--target",
             metavar="$VALUES",
-            help="the true value of each row (pandas: by the index); with --from-capture by InferenceId",
+            help="the true value of each row (pandas: by the index; of captures: by InferenceId); with --metric",
         ),
-        argument("--metric", metavar="NAME", help="rmse, mae, mape, r2, accuracy, f1, auc, logloss, or $your_function"),
-        argument("--better", choices=["lower", "higher"], help="which values of $your_function are better"),
+        argument(
+            "--metric", metavar="NAME", help="with --target: rmse, mae, mape, r2, accuracy, f1, auc, logloss, or $yours"
+        ),
+        argument("--better", choices=["lower", "higher"], help="which values of $yours are better"),
         flag("--paired", what="send each row to every variant; the default where there is a target"),
         flag("--split", what="send each row once, to a variant by the weights, as users' requests go"),
         flag("--from-capture", what="send nothing: take what data capture has kept, joined with --target"),

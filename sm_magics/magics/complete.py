@@ -1,6 +1,7 @@
 """Completion in our cells and lines: flags, keys and values of the spec, names on the connection, `$variables`.
 
-Nothing is contacted that the session has not contacted before: names come from a connection only once there is one.
+Nothing is started, and AWS is not contacted before the session has: names come from its connection, and until there is
+one from the engine that would be used, where that runs already.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from sm_magics.errors import SmError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from sm_magics.connection import Connection
     from sm_magics.magics.session import Session
 
 __all__ = ["Completer"]
@@ -42,6 +44,7 @@ class Completer:
         self.session = session
         self._clock = clock
         self._listed: dict[str, tuple[float, list[str]]] = {}
+        self._early: Connection | None = None  # until the session has one
 
     @context_matcher(identifier="sm_magics", priority=100)
     def match(self, context: Any) -> dict[str, Any]:
@@ -110,7 +113,7 @@ class Completer:
         elif earlier and earlier[-1].startswith("--") and (values := self._values(earlier[-1], earlier)):
             candidates = values
         elif not any(earlier):
-            candidates = self._first_words(magic)
+            candidates = self._first_words(magic, word)
         elif (magic in OF_A_VARIANT and len(earlier) == 1) or (magic == "sm_traffic" and not text.endswith("=")):
             candidates = self._variants(earlier[0])
         elif magic == "sm_rollback" and len(earlier) == 1:
@@ -120,6 +123,8 @@ class Completer:
         elif magic == "sm_fault":
             candidates = self._faults([each for each in earlier if each and each[0] != "-"], text)
         items = [SimpleCompletion(each, type="option") for each in candidates if each.startswith(word)]
+        if not items and "$" not in word and not (earlier and earlier[-1].startswith("-")):
+            items = [SimpleCompletion(word)]  # as it is: for nothing at all IPython would offer Python's keywords
         return _result(items, word)
 
     def _flags(self, magic: str) -> list[str]:
@@ -129,7 +134,7 @@ class Completer:
         actions = function.parser._actions  # noqa: SLF001 - argparse has no other way
         return [flag for action in actions for flag in action.option_strings if flag.startswith("--")]
 
-    def _first_words(self, magic: str) -> list[str]:
+    def _first_words(self, magic: str, word: str) -> list[str]:
         if magic == "sm_connect":
             return ["local", "aws"]
         if magic == "sm_config":
@@ -138,14 +143,15 @@ class Completer:
             from sm_magics.spec import words
 
             table = self.session.shell.magics_manager.magics
-            return [*sorted(each for each in {**table["line"], **table["cell"]} if each.startswith("sm_")), *words()]
+            magics = sorted(each for each in {**table["line"], **table["cell"]} if each.startswith("sm_"))
+            return [*magics, *words()] if word else magics  # there are too many keys to choose from
         if magic == "sm_model":
             return [*self.session.declared, *self._names("Model")]
         return self._names("Endpoint")
 
     def _names(self, kind: str) -> list[str]:
-        """Return the names of all endpoints or models; none before the session has connected."""
-        connection = self.session.connected
+        """Return the names of all endpoints or models; none where there is no connection."""
+        connection = self._connection()
         if connection is None:
             return []
         at, names = self._listed.get(kind, (float("-inf"), []))
@@ -158,17 +164,28 @@ class Completer:
             self._listed[kind] = self._clock(), names
         return names
 
+    def _connection(self) -> Connection | None:
+        """Return the session's connection, or before it has one a connection to the engine where that runs already."""
+        if self.session.connected is not None or self.session.connect is not None:
+            return self.session.connected
+        if self._early is None or not self._early.alive():
+            from sm_magics.connection import connect_running
+
+            self._early = connect_running()
+        return self._early
+
     def _variants(self, endpoint: str) -> list[str]:
         from sm_magics.watch import look
 
-        connection = self.session.connected
+        connection = self._connection()
         snapshot = None if connection is None else look(connection, endpoint)
         return [] if snapshot is None else [each.name for each in snapshot.variants]
 
     def _configs(self, endpoint: str) -> list[str]:
         from sm_magics.versions import names_like
 
-        return [] if self.session.connected is None else names_like(self.session.connected, endpoint)
+        connection = self._connection()
+        return [] if connection is None else names_like(connection, endpoint)
 
     def _faults(self, earlier: list[str], text: str) -> list[str]:
         """Return what may follow `earlier` words, flags aside, in a line of `%sm_fault`."""

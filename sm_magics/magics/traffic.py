@@ -52,9 +52,10 @@ class TrafficMagics(DeployingMagics):
         """Give each variant of an endpoint its share of the traffic, in place, without a new fleet.
 
         Shares are any numbers, as A=90 B=10. One variant may be left out: then they are percent, and it gets the rest.
-        With --steps 10,50,100 one variant's share rises to so many percent, and each is held for a while; the others
-        divide the rest as they did. An interrupt ends that and leaves the traffic as it is. With --guard errors,
-        latency or a metric of %%sm_compare, the newcomer is watched, and the traffic is moved back when it is worse.
+        With --steps 10,50,100 one variant's share rises to so many percent, from no more than the first, and each is
+        held for a while; the others divide the rest as they did. An interrupt ends that and leaves the traffic as it
+        is. With --guard errors, latency or a metric of %%sm_compare, the newcomer is watched, and the traffic is moved
+        back when it is worse.
         errors are answers of 5XX and failures of the model; 4XX are not counted, nor what came before the first step.
         On AWS a step counts from its next full minute on, for CloudWatch counts by minutes, one or two minutes late.
         """
@@ -88,10 +89,13 @@ class TrafficMagics(DeployingMagics):
         from sm_magics.guard import parse_guards
         from sm_magics.results import Planned
         from sm_magics.shifting import Course, course_plan, step
-        from sm_magics.traffic import check_variant, parse_steps
+        from sm_magics.traffic import check_spaces, check_variant, parse_steps
 
         if given.wait is False:
             raise CellError("--no-wait does not go with --steps", hint="steps are taken while the cell runs")
+        apart = [each for each in given.words if each not in names]
+        check_spaces("--steps", given.steps, [each for each in apart if each.strip(",")[:1].isdigit()])
+        check_spaces("--guard", given.guard or "", [each for each in apart if not each.strip(",")[:1].isdigit()])
         if len(given.words) != 1 or "=" in given.words[0]:
             raise CellError(
                 "--steps moves one variant's share", hint=f"%sm_traffic {endpoint} VARIANT --steps 10,50,100"

@@ -66,13 +66,16 @@ def _pairs(pairs: Sequence[tuple[str, str]], width: int | None) -> Iterator[str]
 
 
 def _stacked(columns: tuple[Column, ...], rows: tuple[tuple[str, ...], ...], width: int | None) -> Iterator[str]:
-    """Yield a table's rows one below the other; a column without a title belongs to the one before it."""
+    """Yield a table's rows one below the other.
+
+    A column without a title belongs to the one before it, the first to the one after it.
+    """
     for number, row in enumerate(rows):
         pairs: list[tuple[str, str]] = []
         for column, cell in zip(columns, row, strict=True):
-            if pairs and not column.title:
+            if pairs and not (column.title and pairs[-1][0]):
                 before, value = pairs.pop()
-                pairs.append((before, f"{value}{GAP}{cell}".rstrip()))
+                pairs.append((before or column.title, f"{value}{GAP}{cell}".strip()))
             else:
                 pairs.append((column.title, cell))
         if number:

@@ -104,16 +104,18 @@ class Endpoint(Shown):
     def variant_for(self, user: object) -> str:
         """Return the variant that a user is for, by the weights as they were when the endpoint was looked at.
 
-        It is always the same for the same user (an id: text, or what becomes text) and weights, on any machine; 1, 1.0
-        and "1" are the same user, as pandas makes floats of a column of whole numbers that has a gap.
+        After a change of the weights take a new look first, for this one keeps the old ones: `ep = ep.refresh()`.
+
+        It is always the same for the same user (an id: text, or what becomes text) and weights, on any machine; 1, 1.0,
+        "1" and b"1" are the same user, as pandas makes floats of a column of whole numbers that has a gap.
         `ep.invoke(rows, variant=ep.variant_for(id))` sends there. A change of weights moves as few users as it can.
 
         Raises
         ------
         SmError
             When no variant has a weight, or the user has no id, for all who have none would be for one variant; or
-            what is given is no id of one user: a Series, a list, text that is no Unicode, a float that is not finite
-            or too large to be exact, from 2**53 on.
+            what is given is no id of one user: a Series, a list, a tuple, True, text or bytes that are no Unicode, a
+            float that is not finite or too large to be exact, from 2**53 on.
         """
         from sm_magics.sticky import assigned, id_of
 
@@ -190,6 +192,8 @@ class Endpoint(Shown):
     def traffic(self, shares: Mapping[str, float], timeout: float = 3600.0) -> Endpoint:
         """Give each variant its share of the traffic, in place, and return the endpoint once that is verified.
 
+        This object keeps the shares as they were; what is returned has the new ones: `ep = ep.traffic(...)`.
+
         Raises
         ------
         CellError
@@ -259,7 +263,7 @@ class Endpoint(Shown):
         return replace(self.refresh(), done=done)
 
     def refresh(self) -> Endpoint:
-        """Return the endpoint as it is now.
+        """Return the endpoint as it is now, as a new object, for this one stays as it was: `ep = ep.refresh()`.
 
         Raises
         ------
