@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from decimal import Decimal
 
 import numpy as np
 import pandas as pd
@@ -71,6 +72,13 @@ def test_a_truth_that_is_not_known_is_told(unknown):
 def test_a_truth_that_nothing_can_be_measured_by_is_told(truth, told):
     with pytest.raises(CellError, match=f"--target has {told} for InferenceId 'y': "):
         from_capture(design(pairs=False), [file("A", line("x", "1"), line("y", "1"))], {"x": 1.0, "y": truth})
+
+
+def test_truths_may_be_decimal_numbers():
+    files = [file("A", line("x", "1"), line("y", "1")), file("B", line("x", "2"), line("y", "2"))]
+    made = from_capture(design(pairs=False), files, {"x": Decimal("1.5"), "y": Decimal("2.5")})
+    assert made.truths.tolist() == [1.5, 2.5]
+    assert f"{concluded(made, captured=True).samples[0].truths.dtype}" == "float64"
 
 
 def test_truths_come_by_id():

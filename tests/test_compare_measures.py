@@ -183,6 +183,12 @@ def test_a_function_of_the_user_that_returns_no_number_is_told(made):
     assert caught.value.hint == "give one number for all rows"
 
 
+@pytest.mark.parametrize("name", ["r2", "auc"])
+@pytest.mark.parametrize("odd", [np.inf, np.nan])
+def test_of_predictions_that_are_no_finite_numbers_the_measure_is_none(name, odd):
+    assert np.isnan(measured(name, np.array([0, 1, 1]), np.array([0.1, odd, 0.9])))
+
+
 def test_which_take_no_truths_but_numbers_is_known():
     assert {name for name, each in MEASURES.items() if not each.numbers} == {"accuracy", "f1"}
     assert not measure_of(max, "lower").numbers

@@ -6,11 +6,9 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from sm_magics.compare.exchange import Answer
 from sm_magics.compare.experiment import Run
-from sm_magics.compare.known import unfit
+from sm_magics.compare.known import measured_by
 from sm_magics.errors import CellError
 
 if TYPE_CHECKING:
@@ -37,7 +35,7 @@ def from_capture(design: Design, files: Iterable[tuple[str, bytes]], truths: Map
     Raises
     ------
     CellError
-        When no captured request is one that a truth is known of, or a truth is `unfit`.
+        When no captured request is one that a truth is known of, or a truth is one that nothing can be `measured_by`.
     """
     ids: dict[str, int] = {}
     found: list[tuple[str, int, Prediction]] = []
@@ -52,10 +50,9 @@ def from_capture(design: Design, files: Iterable[tuple[str, bytes]], truths: Map
     if not found:
         raise CellError(_nothing(design, seen, without))
     numbers = design.measure is not None and design.measure.numbers
-    for each in ids:
-        if (error := unfit(truths[each], f"InferenceId '{each}'", numbers)) is not None:
-            raise error
-    made = Run(design, truths=np.array([truths[each] for each in ids]))
+    names = list(ids)
+    known = measured_by([truths[each] for each in names], lambda at: f"InferenceId '{names[at]}'", numbers=numbers)
+    made = Run(design, truths=known)
     taken: set[tuple[str, int]] = set()
     for variant, place, prediction in found:
         if (variant, place) not in taken:  # an id that was sent again counts once

@@ -13,9 +13,11 @@ from sm_magics.rows import by_index, missing, number_of, values_of
 from sm_magics.spec.problems import clipped
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
-__all__ = ["by_of", "count_of", "flows", "truths_of", "unfit"]
+__all__ = ["by_of", "count_of", "flows", "measured_by", "truths_of"]
 
 MOST_TRUTHS = 1_000_000  # of an iterator, where nothing says how many rows there are: it may have no end
 
@@ -43,7 +45,7 @@ def truths_of(target: Any, count: int | None, data: Any, *, numbers: bool = Fals
     Raises
     ------
     CellError
-        When there are fewer than rows to send, or more than rows, or one is `unfit`.
+        When there are fewer than rows to send, or more than rows, or one that nothing can be `measured_by`.
     """
     whole = count_of(data, None)
     endless = not hasattr(target, "__len__")
@@ -56,19 +58,27 @@ def truths_of(target: Any, count: int | None, data: Any, *, numbers: bool = Fals
         raise CellError(f"--target has {has} values for {rows:,} rows", hint="give one true value a row")
     target = by_index(target, data, count, option="--target")
     values = values_of(target, len(target) if count is None else count, option="--target")
+    return measured_by(values, lambda at: f"row {at}", numbers=numbers)
+
+
+def measured_by(values: list[Any], where: Callable[[int], str], *, numbers: bool) -> NDArray[Any]:
+    """Return truths as an array that can be measured by; `where` says of which row each is.
+
+    Raises
+    ------
+    CellError
+        When one is missing or infinite, or no number where they have to be.
+    """
     made = np.asarray(values)
     fit = made.dtype.kind in "iub" or (made.dtype.kind == "f" and np.isfinite(made).all())
-    wrong = () if fit else (unfit(each, f"row {at}", numbers) for at, each in enumerate(values))
-    if (error := next(filter(None, wrong), None)) is not None:
-        raise error
+    for at, each in enumerate(() if fit else values):
+        if (error := _unfit(each, where(at), numbers=numbers)) is not None:
+            raise error
     return made.astype(float) if made.dtype.kind == "O" and all(hasattr(each, "__float__") for each in values) else made
 
 
-def unfit(value: Any, where: str, numbers: bool) -> CellError | None:  # noqa: FBT001 - as `truths_of` has it
-    """Return the error to raise for a truth that nothing can be measured by, None where it is fit.
-
-    Unfit are those that are missing or infinite, and what is no number where they have to be numbers.
-    """
+def _unfit(value: Any, where: str, *, numbers: bool) -> CellError | None:
+    """Return the error to raise for a truth that nothing can be measured by, None where it is fit."""
     if missing(value):
         return CellError(f"--target has no value for {where}", hint="leave rows without a true value out")
     if number_of(value) is not None:

@@ -229,6 +229,8 @@ def _auc(truths: Column, predictions: Column) -> float:
 
     if len(np.unique(truths)) < (2 if predictions.ndim == 1 else predictions.shape[1]):
         return float("nan")  # a resample may lack a class
+    if not np.isfinite(predictions).all():
+        return float("nan")
     if predictions.ndim == 1:
         return float(roc_auc_score(truths, predictions))
     classes = np.arange(predictions.shape[1])
