@@ -256,14 +256,13 @@ def test_a_narrow_window_cuts_nothing_and_what_is_disabled_can_be_read(open_cell
 
 
 def test_what_was_measured_is_cut_off_at_no_width_and_is_a_table_where_there_is_room(
-    open_cells, front_end, deployer, name, models
+    open_cells, deployer, name, models
 ):
     deployer.run(name, LONG.format(*models))
-    opened = open_cells(f"%sm_panel {name}", front_end=front_end)
+    opened = open_cells(f"%sm_panel {name}")
     panel = panel_of(opened)
     expect(panel.locator(".sm-live td[data-of=latency]").first).to_be_attached(timeout=MS)
-    if front_end == "lab":
-        opened.do("application:toggle-left-area")  # the list of files takes its part
+    opened.do("application:toggle-left-area")  # the list of files takes its part
     for width in WIDTHS:
         opened.page.set_viewport_size({"width": width, "height": 900})
         assert panel.evaluate(BEYOND) == [], width
@@ -325,7 +324,11 @@ def test_a_panel_shows_the_cause_of_a_rollback(open_cells, deployer, name, model
     opened.has_run(4)
 
 
-@pytest.mark.parametrize("how", ENDS)
+@pytest.mark.parametrize(
+    ("how", "front_end"),
+    [*((how, "lab") for how in ENDS), ("restarted", "notebook")],  # the same extension, and a new kernel for each
+    indirect=["front_end"],
+)
 def test_a_panel_says_that_it_is_disconnected_however_its_kernel_ends(open_cells, front_end, served, how):
     opened = open_cells(f"%sm_panel {served}", "import os\nos._exit(1)", front_end=front_end)
     panel = panel_of(opened)
